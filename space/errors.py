@@ -1,0 +1,90 @@
+"""Errors with codes. A failure is one of these, never a value and never a verdict.
+
+TelltaleError
+├── SourceError            the input was refused (exit status 2)
+│   ├── not_found            no such file
+│   ├── empty                zero bytes
+│   ├── unsupported_type     neither a video nor an image we read
+│   ├── too_large            more bytes than the limit
+│   ├── too_long             longer than the limit
+│   ├── too_many_pixels      more pixels per frame than the limit
+│   ├── too_many_fps         more frames per second than the limit
+│   ├── no_video             a container without a video stream
+│   ├── unreadable           damaged: nothing could be decoded
+│   ├── decode_timeout       decoding took longer than the limit
+│   └── url_unsupported      links are not read by this door
+├── RequestError           a choice out of range (exit status 2)
+│   ├── bad_frames           number of frames out of range
+│   ├── bad_members          unknown member or weight
+│   └── bad_output           the output place cannot be written
+├── WeightsError           weights that cannot be used (exit status 1)
+│   ├── weights_missing      file or card not there
+│   ├── weights_checksum     the file is not the one the card describes
+│   ├── weights_mismatch     keys or shapes do not fit the architecture
+│   ├── weights_layout       a checkpoint in no layout we know
+│   ├── card_invalid         the card is not a valid card
+│   └── download_failed      the hub did not deliver
+└── InternalError          our fault (exit status 1)
+    └── internal
+
+Codes and sentences are in ``shared/errors.json`` and ``shared/text/<lang>.json`` (``error.<code>``,
+``error.<code>.next``); this module only ties them to exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class TelltaleError(Exception):
+    """An error that a person can be told about.
+
+    Args:
+        code: id in shared/errors.json.
+        params: values for the sentence's placeholders.
+    """
+
+    exit_status = 1
+    codes: frozenset[str] = frozenset()
+
+    def __init__(self, code: str, **params: str | int | float) -> None:
+        if code not in self.codes:
+            raise ValueError(f"{type(self).__name__} has no code {code!r}")
+        self.code = code
+        self.params: Mapping[str, str | int | float] = params
+        details = ", ".join(f"{key}={value}" for key, value in params.items())
+        super().__init__(f"{code}: {details}" if details else code)
+
+
+class SourceError(TelltaleError):
+    """The input was refused."""
+
+    exit_status = 2
+    codes = frozenset(
+        "not_found empty unsupported_type too_large too_long too_many_pixels too_many_fps no_video "
+        "unreadable decode_timeout url_unsupported".split()
+    )
+
+
+class RequestError(TelltaleError):
+    """A choice is out of range."""
+
+    exit_status = 2
+    codes = frozenset("bad_frames bad_members bad_output".split())
+
+
+class WeightsError(TelltaleError):
+    """Weights that cannot be used."""
+
+    codes = frozenset(
+        "weights_missing weights_checksum weights_mismatch weights_layout card_invalid download_failed".split()
+    )
+
+
+class InternalError(TelltaleError):
+    """Our fault; the cause is chained."""
+
+    codes = frozenset(["internal"])
+
+
+ALL_CODES: frozenset[str] = SourceError.codes | RequestError.codes | WeightsError.codes | InternalError.codes
