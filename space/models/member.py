@@ -1,0 +1,82 @@
+"""A frame member: one network with one logit, split where the heat maps look.
+
+``trunk`` ends at the penultimate block (stride 16: 14x14 cells for a 224 px input), ``tail`` at the
+last block (stride 32: 7x7), ``head`` pools and gives the logit. The heat maps need a gradient
+through ``tail`` and ``head`` only, which is why the network is cut there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An ImageNet-style network cut in three."""
+
+    trunk: nn.Module  # (n, 3, S, S) -> (n, C1, S/16, S/16)
+    tail: nn.Module  # -> (n, C2, S/32, S/32)
+    head: nn.Module  # -> (n, 1)
+    trunk_channels: int
+    tail_channels: int
+
+
+class FrameMember(nn.Module):
+    """Scores face crops one by one.
+
+    Args:
+        backbone: the network's three pieces.
+        region_head: also carry a 1x1 convolution that predicts the manipulated region on the
+            penultimate block (trained beside the logit; not needed for scoring).
+    """
+
+    def __init__(self, backbone: Backbone, *, region_head: bool = False) -> None:
+        super().__init__()
+        self.trunk = backbone.trunk
+        self.tail = backbone.tail
+        self.head = backbone.head
+        self.region = nn.Conv2d(backbone.trunk_channels, 1, kernel_size=1) if region_head else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of normalised images.
+
+        Args:
+            images: (n, 3, S, S) float, normalised with the card's mean and std.
+
+        Returns:
+            (n,) logits, positive = fake.
+        """
+        logits: Tensor = self.head(self.tail(self.trunk(images))).flatten()
+        return logits
+
+    def forward_with_region(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n,) and the manipulated region's logits (n, S/16, S/16).
+
+        Raises:
+            ValueError: the member was built without a region head.
+        """
+        if self.region is None:
+            raise ValueError("this member has no region head")
+        penultimate = self.trunk(images)
+        region: Tensor = self.region(penultimate)[:, 0]
+        logits: Tensor = self.head(self.tail(penultimate)).flatten()
+        return logits, region
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Bring uint8 images to a network's range.
+
+    Args:
+        images: (n, S, S, 3) uint8 RGB.
+        mean, std: per channel, on the [0, 1] scale.
+
+    Returns:
+        (n, 3, S, S) float32, channels-last in memory.
+    """
+    planes = images.permute(0, 3, 1, 2).float().div_(255)
+    shift = torch.tensor(mean, device=images.device).view(1, 3, 1, 1)
+    scale = torch.tensor(std, device=images.device).view(1, 3, 1, 1)
+    return ((planes - shift) / scale).contiguous(memory_format=torch.channels_last)
