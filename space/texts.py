@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from numbers import Integral
 
 from space.contract import Text
 from space.errors import TelltaleError
@@ -32,14 +33,23 @@ def render(text_id: str, params: Mapping[str, Param] | None = None, *, lang: str
     """The words of a text id.
 
     A list parameter is a list of text ids (facial parts); it is rendered as words and joined in the
-    language's way ("the mouth, the nose and the chin").
+    language's way ("the mouth, the nose and the chin"). A fraction is rounded to what a reader can use: one
+    decimal place, two below 1, with the language's decimal mark.
 
     Raises:
-        KeyError: no such text in the language.
+        KeyError: no such text in the language, or a placeholder without its parameter.
     """
-    texts = load_texts(lang)
-    values = {key: join_words(value, lang=lang) if isinstance(value, list) else value for key, value in (params or {}).items()}
-    return texts[text_id].format(**values)
+    values = {key: _say(value, lang=lang) for key, value in (params or {}).items()}
+    return load_texts(lang)[text_id].format(**values)
+
+
+def _say(value: Param, *, lang: str) -> str:
+    if isinstance(value, list):
+        return join_words(value, lang=lang)
+    if isinstance(value, str) or isinstance(value, Integral):
+        return str(value)
+    digits = f"{value:.{2 if abs(value) < 1 else 1}f}".rstrip("0").rstrip(".")
+    return digits.replace(".", load_texts(lang)["number.decimal"])
 
 
 def join_words(text_ids: list[str], *, lang: str = FALLBACK_LANGUAGE) -> str:
@@ -63,4 +73,5 @@ def translate(text: Text, *, lang: str) -> str:
 
 def describe_error(error: TelltaleError, *, lang: str = FALLBACK_LANGUAGE) -> str:
     """What went wrong and what to do next, as two sentences."""
-    return f"{render(f'error.{error.code}', error.params, lang=lang)} {render(f'error.{error.code}.next', error.params, lang=lang)}"
+    text_id = f"error.{error.code}"
+    return f"{render(text_id, error.params, lang=lang)} {render(f'{text_id}.next', error.params, lang=lang)}"
