@@ -192,6 +192,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class TrackReport:
+    """What was found about one person."""
+
     id: int
     verdict: Verdict
     thumbnail: str  # picture name
@@ -228,12 +230,16 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class PartsReport:
+    """The facial parts over all evidence, and what may be said about them."""
+
     sentence: Text
     parts: tuple[PartSummary, ...]  # by share, largest first
 
 
 @dataclass(frozen=True)
 class MemberInfo:
+    """A member of the ensemble, as the report names it."""
+
     name: str
     architecture: str
     version: str
@@ -243,6 +249,8 @@ class MemberInfo:
 
 @dataclass(frozen=True)
 class EnsembleInfo:
+    """The models the report rests on."""
+
     name: str
     version: str
     members: tuple[MemberInfo, ...]

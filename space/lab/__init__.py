@@ -1,0 +1,1 @@
+"""Makes data, weights and evidence. The running Space never imports it."""

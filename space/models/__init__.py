@@ -1,0 +1,1 @@
+"""Members of the ensemble: architectures, weights and their cards."""

@@ -1,0 +1,1 @@
+"""Metrics of members and ensembles, with their protocol and interval."""

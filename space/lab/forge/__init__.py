@@ -1,0 +1,1 @@
+"""Forgeries for training and testing only."""

@@ -1,0 +1,1 @@
+"""Recipes and what they need: data, augmentation, the training loop."""
