@@ -21,7 +21,7 @@ from jsonschema.exceptions import best_match
 from space.contract import Report, Text
 from space.settings import SHARED
 
-# What float32 arithmetic can vouch for. Rounding is monotone and keeps 0 and 1, so ranges, orders and intervals survive.
+# What float32 arithmetic can vouch for. Rounding is monotone and keeps 0 and 1, so ranges and orders survive it.
 SIGNIFICANT_DIGITS = 6
 
 REPORT_ID_BYTES = 128 // 8
@@ -100,16 +100,15 @@ def _encode(value: Any, place: str, *, rounded: bool) -> Any:
         return {_key(key, place): _encode(item, f"{place}.{key}", rounded=rounded) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_encode(item, f"{place}[{index}]", rounded=rounded) for index, item in enumerate(value)]
-    if value is None or isinstance(value, bool):
+    return _encode_plain(value, place, rounded=rounded)
+
+
+def _encode_plain(value: Any, place: str, *, rounded: bool) -> str | float | bool | None:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return _encode_float(value, place, rounded=rounded)
+    if value is None or isinstance(value, str | int):
         return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return _encode_float(float(value), place, rounded=rounded)
     raise InvalidReportError(f"{place}: {type(value).__name__} has no place in a report")
 
 
@@ -127,8 +126,8 @@ def _encode_float(value: float, place: str, *, rounded: bool) -> float:
 
 def _decode(kind: Any, value: Any) -> Any:
     """Build what a field's annotation asks for; the value has already passed the schema."""
-    if is_dataclass(kind):
-        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})  # type: ignore[operator]
+    if isinstance(kind, type) and is_dataclass(kind):
+        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return value
