@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from numbers import Integral
 
 from space.contract import Text
 from space.errors import TelltaleError
@@ -46,7 +45,7 @@ def render(text_id: str, params: Mapping[str, Param] | None = None, *, lang: str
 def _say(value: Param, *, lang: str) -> str:
     if isinstance(value, list):
         return join_words(value, lang=lang)
-    if isinstance(value, str) or isinstance(value, Integral):
+    if isinstance(value, str | int):
         return str(value)
     digits = f"{value:.{2 if abs(value) < 1 else 1}f}".rstrip("0").rstrip(".")
     return digits.replace(".", load_texts(lang)["number.decimal"])
