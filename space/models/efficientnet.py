@@ -21,6 +21,8 @@ def build(architecture: str, *, dropout: float | None = None) -> Backbone:
     """
     options = {} if dropout is None else {"dropout": dropout}
     net = BUILDERS[architecture](weights=None, num_classes=1, **options)
+    # torchvision draws the head from ±1/sqrt(classes): with one class that is ±1, logits of ±20 at the start
+    nn.init.normal_(net.classifier[-1].weight, std=0.01)
     stages = list(net.features)
     trunk, tail = nn.Sequential(*stages[:TRUNK_STAGES]), nn.Sequential(*stages[TRUNK_STAGES:])
     return Backbone(

@@ -1,0 +1,183 @@
+"""Pairs of twins for training: a genuine face and its forgery, changed alike."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from space.analysis.crops import cut_square, scale_box, square_box, transform_points
+from space.contract import F32, U8
+from space.lab.forge.blend import blend_with_self
+from space.lab.training.augment import draw_photometry
+from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
+
+CELL_PX = 16  # of the input per cell of the region head
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Twins side by side: rows 2i are genuine, 2i + 1 forged."""
+
+    images: U8  # (2n, S, S, 3) RGB
+    labels: F32  # (2n,) 0 or 1
+    regions: F32  # (2n, S/16, S/16) in [0, 1]
+    region_known: F32  # (2n,) 1 where the region is true, 0 where it could not be registered
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One draw's geometry and sources."""
+
+    genuine: str  # sample name
+    fake: str | None  # None: a self-blended forgery of the genuine one
+
+
+class TwinData:
+    """The prepared data set in memory.
+
+    Args:
+        folder: a ``dfdc_faces`` folder.
+        twins: the ``twins.npz`` that ``prepare`` wrote for it.
+        split: "train" or "val".
+    """
+
+    def __init__(self, folder: Path, twins: Path, *, split: str) -> None:
+        samples = read_manifest(folder)
+        with np.load(twins) as arrays:
+            if [s.name for s in samples] != arrays["names"].tolist():
+                raise ValueError(f"{twins} was prepared from another data set")
+            keep = [i for i, s in enumerate(samples) if s.split == split]
+            self.samples: list[Sample] = [samples[i] for i in keep]
+            self._landmarks = arrays["landmarks"][keep]
+            self._regions = arrays["regions"][keep]
+            self._affines = arrays["affines"][keep]
+            twin = arrays["twin"][keep].tolist()
+        self._shards = Shards(folder, self.samples)
+        self._index = {s.name: i for i, s in enumerate(self.samples)}
+        has_face = np.isfinite(self._landmarks[:, 0, 0])
+        self.faces = [s.name for s, ok in zip(self.samples, has_face, strict=True) if ok]
+        self.genuine = [n for n in self.faces if self.samples[self._index[n]].label == 0]
+        face_names = set(self.faces)
+        self.twins = [(t, s.name) for s, t in zip(self.samples, twin, strict=True) if t in face_names]
+
+    def landmarks(self, name: str) -> F32:
+        """(478, 2) pixels of the sample's image."""
+        return self._landmarks[self._index[name]].astype(np.float32)
+
+    def image(self, name: str) -> U8:
+        return self._shards.image(name)
+
+    def label(self, name: str) -> int:
+        return self.samples[self._index[name]].label
+
+    def source(self, name: str) -> str:
+        return self.samples[self._index[name]].source
+
+    def registration(self, fake: str) -> tuple[F32, U8] | None:
+        """Real-to-fake affine and region map of a fake; None where it was not registered."""
+        i = self._index[fake]
+        return None if np.isnan(self._affines[i, 0, 0]) else (self._affines[i], self._regions[i])
+
+
+@dataclass(frozen=True)
+class PairChoices:
+    """How pairs are drawn."""
+
+    input_px: int
+    margin: float  # the member's
+    self_blend_share: float  # of the pairs; the rest are DFDC twins
+    jitter_shift: float = 0.05  # of the box side
+    jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
+
+
+def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator) -> tuple[U8, U8, F32, bool]:
+    """One pair of twins.
+
+    Returns:
+        Genuine and forged (S, S, 3), the region (S/16, S/16) in [0, 1], whether it is known.
+    """
+    if rng.random() < choices.self_blend_share:
+        name = data.genuine[rng.integers(len(data.genuine))]
+        landmarks = data.landmarks(name)
+        forgery = blend_with_self(data.image(name), landmarks, rng=rng)
+        images, known = (forgery.genuine, forgery.forged), True
+        region = forgery.mask / max(float(forgery.mask.max()), 1e-3)  # where, not how much
+        boxes = [square_box(landmarks)] * 2
+        region_box = boxes[0]
+    else:
+        genuine, fake = data.twins[rng.integers(len(data.twins))]
+        images = data.image(genuine), data.image(fake)
+        registration = data.registration(fake)
+        box = square_box(data.landmarks(genuine))
+        known = registration is not None
+        if registration is None:
+            boxes, region = [box, square_box(data.landmarks(fake))], np.zeros((REGION_PX, REGION_PX), np.float32)
+            if not np.isfinite(boxes[1]).all():
+                boxes[1] = box
+        else:
+            affine, soft = registration
+            boxes = [box, transform_points(affine, box.reshape(2, 2)).reshape(4)]
+            region = soft.astype(np.float32) / 255
+        region_box = box * (region.shape[0] / images[0].shape[0])
+    shift = rng.uniform(-choices.jitter_shift, choices.jitter_shift, size=2).astype(np.float32)
+    scale = choices.margin * float(rng.uniform(*choices.jitter_scale))
+    photometry = draw_photometry(rng)
+    cut = [
+        photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
+        for image, box in zip(images, boxes, strict=True)
+    ]
+    return cut[0], cut[1], _cut_region(region, _jitter(region_box, shift, scale), choices, photometry.flip), known
+
+
+def _jitter(box: F32, shift: F32, scale: float) -> F32:
+    return scale_box(box + np.tile(shift * (box[2] - box[0]), 2), scale)
+
+
+def _cut_region(region: F32, box: F32, choices: PairChoices, flip: bool) -> F32:
+    """The region seen through the crop: (S/16, S/16); outside the image nothing is manipulated."""
+    size = choices.input_px // CELL_PX
+    scale = float(box[2] - box[0]) / size
+    shift = (scale - 1) / 2
+    affine = np.array([[scale, 0, box[0] + shift], [0, scale, box[1] + shift]], np.float32)
+    smooth = cv2.GaussianBlur(region, (0, 0), scale / 3) if scale > 1.5 else region
+    cells = cv2.warpAffine(smooth, affine, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.ascontiguousarray(cells[:, ::-1]) if flip else cells
+
+
+def draw_batch(data: TwinData, choices: PairChoices, n_pairs: int, *, seed: tuple[int, ...]) -> Batch:
+    """A batch that depends on its seed only, so that a run can resume at any step."""
+    pairs = [draw_pair(data, choices, rng=np.random.default_rng((*seed, i))) for i in range(n_pairs)]
+    cells = choices.input_px // CELL_PX
+    regions = np.zeros((2 * n_pairs, cells, cells), np.float32)
+    known = np.ones(2 * n_pairs, np.float32)
+    regions[1::2] = np.stack([region for _, _, region, _ in pairs])
+    known[1::2] = [float(is_known) for *_, is_known in pairs]
+    images = np.stack([image for genuine, forged, _, _ in pairs for image in (genuine, forged)])
+    return Batch(images=images, labels=np.tile(np.float32([0, 1]), n_pairs), regions=regions, region_known=known)
+
+
+def stream_batches(
+    data: TwinData, choices: PairChoices, n_pairs: int, *, seed: int, steps: range, threads: int = 2, ahead: int = 6
+) -> Iterator[Batch]:
+    """Batches of the given steps, in order, drawn ahead in threads; at most ``ahead`` are held."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = []
+        for step in steps:
+            pending.append(pool.submit(draw_batch, data, choices, n_pairs, seed=(seed, step)))
+            if len(pending) >= ahead:
+                yield pending.pop(0).result()
+        while pending:
+            yield pending.pop(0).result()
+
+
+def frame_crops(data: TwinData, names: list[str], *, margin: float, input_px: int) -> NDArray[np.uint8]:
+    """The crops a member sees in service, for evaluation: (n, S, S, 3)."""
+    return np.stack(
+        [cut_square(data.image(n), scale_box(square_box(data.landmarks(n)), margin), input_px)[0] for n in names]
+    )

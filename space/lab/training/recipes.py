@@ -1,0 +1,73 @@
+"""Published runs. Each docstring-like note states what the run cost and what it gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training at one input size."""
+
+    input_px: int
+    n_images: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that determines a run, but the data."""
+
+    name: str
+    architecture: str
+    phases: tuple[Phase, ...]
+    margin: float = 1.1
+    self_blend_share: float = 0.4  # of the pairs
+    batch_pairs: int = 16
+    peak_lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_share: float = 0.04  # of the steps
+    ema_decay: float = 0.995
+    region_weight: float = 1.0  # of the region head's loss beside the logit's
+    clip_norm: float = 2.0
+    dropout: float = 0.2
+    bf16: bool = False
+    seed: int = 1
+    log_every: int = 100  # steps: validation, log line, checkpoint
+    n_validation: int = 512  # faces looked at on the way
+    note: str = ""  # cost and result, once run
+
+    @property
+    def input_px(self) -> int:
+        """What the trained member takes: the last phase's size."""
+        return self.phases[-1].input_px
+
+    @property
+    def n_images(self) -> int:
+        return sum(phase.n_images for phase in self.phases)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="first-efficientnet-b0",
+            architecture="efficientnet_b0",
+            phases=(Phase(112, 44_800), Phase(160, 12_800), Phase(224, 3_200)),
+        ),
+        Recipe(
+            name="first-resnext50",
+            architecture="resnext50_32x4d",
+            phases=(Phase(112, 44_800), Phase(160, 9_600), Phase(224, 3_200)),
+            bf16=True,
+        ),
+        Recipe(
+            name="tiny",
+            architecture="efficientnet_b0",
+            phases=(Phase(64, 128), Phase(96, 64)),
+            batch_pairs=4,
+            log_every=8,
+            n_validation=32,
+            note="A rehearsal: seconds, learns nothing.",
+        ),
+    )
+}

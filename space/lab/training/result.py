@@ -1,0 +1,83 @@
+"""From a trained member to a card: figures on the whole validation split, then the shipped files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from space.contract import F32
+from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
+from space.lab.training.engine import predict_logits
+from space.lab.training.pairs import TwinData, frame_crops
+from space.lab.training.recipes import Recipe
+from space.models.member import FrameMember
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of a data set's faces, with what is needed to judge them."""
+
+    names: list[str]
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]]
+    sources: list[str]
+    logits: F32
+
+
+def predict_split(
+    member: FrameMember, data: TwinData, *, margin: float, input_px: int, bf16: bool, device: str = "cpu", chunk: int = 256
+) -> Predictions:
+    """Logits of every face of a split, in chunks so that memory stays bounded."""
+    logits = []
+    for start in range(0, len(data.faces), chunk):
+        crops = frame_crops(data, data.faces[start : start + chunk], margin=margin, input_px=input_px)
+        logits.append(predict_logits(member, crops, bf16=bf16, device=torch.device(device)))
+    return Predictions(
+        names=data.faces,
+        labels=np.array([data.label(n) for n in data.faces], np.int64),
+        sources=[data.source(n) for n in data.faces],
+        logits=np.concatenate(logits),
+    )
+
+
+def estimate_auc(predictions: Predictions, *, seed: int = 0) -> Estimate:
+    """Frame-level, within-dataset AUC with its interval by source."""
+    return bootstrap_by_source(
+        auc, predictions.labels, predictions.logits.astype(np.float64), predictions.sources, rng=np.random.default_rng(seed)
+    )
+
+
+def save_predictions(predictions: Predictions, path: Path) -> None:
+    """As an npz that ``load_predictions`` reads."""
+    np.savez(
+        path,
+        names=np.array(predictions.names),
+        labels=predictions.labels,
+        sources=np.array(predictions.sources),
+        logits=predictions.logits,
+    )
+
+
+def load_predictions(path: Path) -> Predictions:
+    with np.load(path) as arrays:
+        return Predictions(
+            arrays["names"].tolist(), arrays["labels"], arrays["sources"].tolist(), arrays["logits"].astype(np.float32)
+        )
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """A run's log lines."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """A recipe in a line, for the card."""
+    sizes = ", ".join(f"{phase.n_images} at {phase.input_px} px" for phase in recipe.phases)
+    return (
+        f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), twins in a batch of {2 * recipe.batch_pairs}, "
+        f"{recipe.self_blend_share:.0%} self-blended, region head, AdamW {recipe.peak_lr:g} cosine, "
+        f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"
+    )
