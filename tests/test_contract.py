@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from space.analysis.report import InvalidReportError, from_json, validate
-from space.contract import SCHEMA_VERSION, Report, VerdictCode
+from space.contract import SCHEMA_VERSION, Evidence, Report, VerdictCode
 from space.errors import ALL_CODES, InternalError, RequestError, SourceError, WeightsError
 from space.settings import SHARED
 from space.texts import render
@@ -216,6 +216,7 @@ def test_scores_of_the_example_add_up(example: dict[str, Any]) -> None:
         assert [frame.p_fake for frame in track.frames] == pytest.approx([sigmoid(logit) for logit in logits], abs=1e-5)
         pooled = np.average(logits, weights=[frame.quality.weight for frame in track.frames])
         assert track.verdict.p_fake == pytest.approx(sigmoid(float(pooled)), abs=1e-5)
+        assert track.verdict.p_fake is not None
         assert track.verdict.interval is not None
         low, high = track.verdict.interval
         assert low <= track.verdict.p_fake <= high
@@ -239,6 +240,12 @@ def test_frames_of_the_example_add_up(example: dict[str, Any]) -> None:
             assert frame.quality.usable == (frame.quality.weight > 0)
 
 
+def parts_named(moment: Evidence) -> list[str]:
+    parts = moment.sentence.params.get("parts", [])
+    assert isinstance(parts, list)
+    return parts
+
+
 def test_evidence_of_the_example_adds_up(example: dict[str, Any]) -> None:
     report = from_json(example)
     assert report.parts is not None
@@ -256,7 +263,7 @@ def test_evidence_of_the_example_adds_up(example: dict[str, Any]) -> None:
     for part in report.parts.parts:
         same = [heat for moment in report.evidence for heat in moment.parts if heat.name == part.name]
         assert part.share == pytest.approx(np.mean([heat.share for heat in same]), rel=1e-4)
-        named = [moment for moment in report.evidence if f"part.{part.name}" in moment.sentence.params.get("parts", [])]
+        named = [moment for moment in report.evidence if f"part.{part.name}" in parts_named(moment)]
         assert part.n_moments == len(named)
 
 
