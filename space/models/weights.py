@@ -14,8 +14,7 @@ from torch import nn
 from space.contract import EnsembleInfo, MemberInfo
 from space.errors import RequestError, WeightsError
 from space.models.cards import UNCALIBRATED, Card, EnsembleRecord, is_weight, read_card, read_ensemble
-from space.models.member import FrameMember
-from space.models.registry import ARCHITECTURES, build_member
+from space.models.registry import ARCHITECTURES, Kind, Member, build_network
 from space.models.stored import read_state, save_state, sha256_of
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -29,7 +28,12 @@ class LoadedMember:
     """A member ready to score: evaluation mode, float32, parameters frozen."""
 
     card: Card
-    module: FrameMember
+    module: Member
+
+    @property
+    def kind(self) -> Kind:
+        """Whether ``module`` takes one crop or a track's crops in order of time."""
+        return ARCHITECTURES[self.card.architecture].kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ def check_weights(card: Card, path: Path) -> None:
         raise WeightsError("weights_checksum", name=card.name)
 
 
-def build_empty(card: Card) -> FrameMember:
+def build_empty(card: Card) -> Member:
     """The card's network on the meta device: shapes without memory.
 
     Raises:
@@ -108,8 +112,11 @@ def build_empty(card: Card) -> FrameMember:
     """
     if card.architecture not in ARCHITECTURES:
         raise WeightsError("card_invalid", name=card.name, details=f"unknown architecture {card.architecture!r}")
-    with torch.device("meta"):
-        return build_member(card.architecture, region_head=card.params.region_head, dropout=card.params.dropout)
+    try:
+        with torch.device("meta"):
+            return build_network(card.architecture, card.params)
+    except ValueError as error:
+        raise WeightsError("card_invalid", name=card.name, details=str(error)) from error
 
 
 # --- finding members --------------------------------------------------------------------------
