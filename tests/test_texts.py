@@ -189,6 +189,17 @@ def _call(node: ast.Call, first: object) -> Iterator[Use]:
         yield Use(node.lineno, re.escape(f"error.{first}"), params)
     elif function == "make_text":
         yield Use(node.lineno, re.escape(str(first)), params)
+    elif function == "render":
+        yield Use(node.lineno, re.escape(str(first)), _rendered_params(node))
+
+
+def _rendered_params(node: ast.Call) -> frozenset[str] | None:
+    given = [*node.args[1:], *(word.value for word in node.keywords if word.arg == "params")]
+    if not given:
+        return frozenset()
+    if isinstance(given[0], ast.Dict) and all(isinstance(key, ast.Constant) for key in given[0].keys):
+        return frozenset(str(key.value) for key in given[0].keys if isinstance(key, ast.Constant))
+    return None
 
 
 def sources() -> list[Path]:
@@ -201,7 +212,10 @@ FILES = [pytest.param(path, id=path.relative_to(PROJECT_ROOT).as_posix()) for pa
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ('render("page.title")', [Use(1, r"page\.title", None)]),
+        ('t["page.title"]', [Use(1, r"page\.title", None)]),
+        ('render("page.x", lang=l)', [Use(1, r"page\.x", frozenset()), Use(1, r"page\.x", None)]),
+        ('render("page.x", {"n": 1})', [Use(1, r"page\.x", frozenset({"n"})), Use(1, r"page\.x", None)]),
+        ('render("page.x", params)', [Use(1, r"page\.x", None), Use(1, r"page\.x", None)]),
         ('open("parts.json")', []),
         ('print("Nothing. Here.")', []),
         ('make_text("limit.x", n=1)', [Use(1, r"limit\.x", frozenset({"n"})), Use(1, r"limit\.x", None)]),
