@@ -34,16 +34,16 @@ class Schedule:
     """Steps of a recipe, and where its phases begin."""
 
     phase_ends: tuple[int, ...]  # exclusive step numbers
-    input_px: tuple[int, ...]
+    window_px: tuple[int, ...]
 
     @property
     def n_steps(self) -> int:
         return self.phase_ends[-1]
 
     def stretches(self, start: int) -> Iterator[tuple[int, range]]:
-        """(input_px, steps) of what is left from a step on."""
+        """(window_px, steps) of what is left from a step on."""
         begin = 0
-        for end, px in zip(self.phase_ends, self.input_px, strict=True):
+        for end, px in zip(self.phase_ends, self.window_px, strict=True):
             if end > start:
                 yield px, range(max(start, begin), end)
             begin = end
@@ -53,7 +53,7 @@ def make_schedule(recipe: Recipe) -> Schedule:
     counts = [phase.n_images // (2 * recipe.batch_pairs) for phase in recipe.phases]
     return Schedule(
         tuple(int(end) for end in np.cumsum(counts)),
-        tuple(phase.input_px for phase in recipe.phases),
+        tuple(phase.window_px for phase in recipe.phases),
     )
 
 
@@ -65,15 +65,22 @@ def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
     return recipe.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, n_steps - warmup)))
 
 
-def twin_loss(logits: Tensor, regions: Tensor, batch: Batch, *, region_weight: float) -> tuple[Tensor, Tensor]:
-    """The logit's and the region head's cross-entropies; the second over known regions only."""
+def twin_losses(logits: Tensor, regions: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Three losses of a batch of twins (rows 2i genuine, 2i + 1 forged).
+
+    Returns:
+        The logit's cross-entropy; the loss of the forgery's lead over its twin, in which everything the
+        twins share cancels; the region head's cross-entropy over known regions.
+    """
     device = logits.device
     labels = torch.from_numpy(batch.labels).to(device)
     target = torch.from_numpy(batch.regions).to(device)
     known = torch.from_numpy(batch.region_known).to(device)
-    logit_loss = functional.binary_cross_entropy_with_logits(logits.float(), labels)
+    logits = logits.float()
+    logit_loss = functional.binary_cross_entropy_with_logits(logits, labels)
+    rank_loss = functional.softplus(logits[0::2] - logits[1::2]).mean()
     cells = functional.binary_cross_entropy_with_logits(regions.float(), target, reduction="none").mean(dim=(1, 2))
-    return logit_loss, region_weight * (cells * known).sum() / known.sum().clamp(min=1)
+    return logit_loss, rank_loss, (cells * known).sum() / known.sum().clamp(min=1)
 
 
 class Trainer:
@@ -110,27 +117,28 @@ class Trainer:
 
     def run(self) -> FrameMember:
         """Train to the end; returns the averaged member in eval mode."""
-        for input_px, steps in self.schedule.stretches(self.step):
-            choices = PairChoices(input_px, self.recipe.margin, self.recipe.self_blend_share)
-            batches = stream_batches(self.data, choices, self.recipe.batch_pairs, seed=self.recipe.seed, steps=steps)
+        recipe = self.recipe
+        for window_px, steps in self.schedule.stretches(self.step):
+            choices = PairChoices(recipe.input_px, recipe.margin, recipe.self_blend_share, window_px)
+            batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):
-                self._run_phase(batches, input_px)
+                self._run_phase(batches, window_px)
         return self.average
 
-    def _run_phase(self, batches: Iterator[Batch], input_px: int) -> None:
-        losses: list[tuple[float, float]] = []
+    def _run_phase(self, batches: Iterator[Batch], window_px: int) -> None:
+        losses: list[tuple[float, ...]] = []
         began = time.perf_counter()
         for batch in batches:
             losses.append(self._train_step(batch))
             self.step += 1
             if self.step % self.recipe.log_every == 0 or self.step == self.schedule.n_steps:
                 self.seconds += time.perf_counter() - began
-                self._log(losses, input_px)
+                self._log(losses, window_px)
                 self._save()
                 losses, began = [], time.perf_counter()
         self.seconds += time.perf_counter() - began
 
-    def _train_step(self, batch: Batch) -> tuple[float, float]:
+    def _train_step(self, batch: Batch) -> tuple[float, ...]:
         recipe = self.recipe
         rate = learning_rate(recipe, self.step, self.schedule.n_steps)
         for group in self.optimiser.param_groups:
@@ -139,25 +147,26 @@ class Trainer:
         images = normalise(torch.from_numpy(batch.images).to(self.device), IMAGENET_MEAN, IMAGENET_STD)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
             logits, regions = self.member.forward_with_region(images)
-        logit_loss, region_loss = twin_loss(logits, regions, batch, region_weight=recipe.region_weight)
+        logit_loss, rank_loss, region_loss = twin_losses(logits, regions, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        (logit_loss + region_loss).backward()
+        (logit_loss + recipe.rank_weight * rank_loss + recipe.region_weight * region_loss).backward()
         nn.utils.clip_grad_norm_(self.member.parameters(), recipe.clip_norm)
         self.optimiser.step()
         _update_average(self.average, self.member, min(recipe.ema_decay, (1 + self.step) / (10 + self.step)))
-        return float(logit_loss.detach()), float(region_loss.detach())
+        return tuple(float(loss.detach()) for loss in (logit_loss, rank_loss, region_loss))
 
-    def _log(self, losses: list[tuple[float, float]], input_px: int) -> None:
-        crops = frame_crops(self.validation, self.validation_names, margin=self.recipe.margin, input_px=input_px)
+    def _log(self, losses: list[tuple[float, ...]], window_px: int) -> None:
+        crops = frame_crops(self.validation, self.validation_names, margin=self.recipe.margin, input_px=self.recipe.input_px)
         logits = predict_logits(self.average, crops, bf16=self.recipe.bf16, device=self.device)
         labels = np.array([self.validation.label(n) for n in self.validation_names])
         mean = np.mean(losses, axis=0)
         line = {
             "step": self.step,
             "images": self.step * 2 * self.recipe.batch_pairs,
-            "input_px": input_px,
+            "window_px": window_px,
             "loss": round(float(mean[0]), 4),
-            "region_loss": round(float(mean[1]), 4),
+            "rank_loss": round(float(mean[1]), 4),
+            "region_loss": round(float(mean[2]), 4),
             "rate": learning_rate(self.recipe, self.step - 1, self.schedule.n_steps),
             "val_auc": round(auc(labels, logits.astype(np.float64)), 4),
             "val_n": len(labels),

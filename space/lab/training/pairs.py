@@ -18,15 +18,17 @@ from space.lab.training.augment import draw_photometry
 from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 
 CELL_PX = 16  # of the input per cell of the region head
+WINDOW_TRIES = 6
+MIN_WINDOW_REGION = 0.15  # mean of the region in a window that counts as forged
 
 
 @dataclass(frozen=True)
 class Batch:
     """Twins side by side: rows 2i are genuine, 2i + 1 forged."""
 
-    images: U8  # (2n, S, S, 3) RGB
+    images: U8  # (2n, W, W, 3) RGB
     labels: F32  # (2n,) 0 or 1
-    regions: F32  # (2n, S/16, S/16) in [0, 1]
+    regions: F32  # (2n, W/16, W/16) in [0, 1]
     region_known: F32  # (2n,) 1 where the region is true, 0 where it could not be registered
 
 
@@ -92,6 +94,7 @@ class PairChoices:
     input_px: int
     margin: float  # the member's
     self_blend_share: float  # of the pairs; the rest are DFDC twins
+    window_px: int  # side of the window of the crop that is trained on; input_px: all of it
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
 
@@ -100,7 +103,7 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     """One pair of twins.
 
     Returns:
-        Genuine and forged (S, S, 3), the region (S/16, S/16) in [0, 1], whether it is known.
+        Genuine and forged (W, W, 3), the region (W/16, W/16) in [0, 1], whether it is known.
     """
     if rng.random() < choices.self_blend_share:
         name = data.genuine[rng.integers(len(data.genuine))]
@@ -132,7 +135,10 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
         photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
         for image, box in zip(images, boxes, strict=True)
     ]
-    return cut[0], cut[1], _cut_region(region, _jitter(region_box, shift, scale), choices, photometry.flip), known
+    cells = _cut_region(region, _jitter(region_box, shift, scale), choices, photometry.flip)
+    rows, columns = _pick_window(cells, choices.window_px // CELL_PX, rng)
+    pixels = tuple(slice(s.start * CELL_PX, s.stop * CELL_PX) for s in (rows, columns))
+    return cut[0][pixels], cut[1][pixels], cells[rows, columns], known
 
 
 def _jitter(box: F32, shift: F32, scale: float) -> F32:
@@ -150,10 +156,26 @@ def _cut_region(region: F32, box: F32, choices: PairChoices, flip: bool) -> F32:
     return np.ascontiguousarray(cells[:, ::-1]) if flip else cells
 
 
+def _pick_window(cells: F32, n: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """A random window of n x n cells in which something is manipulated, if any of a few tries shows it.
+
+    A window keeps the crop's scale at a fraction of its cost, where a reduced crop would lose the fine
+    traces; the networks pool over whatever they get.
+    """
+    room = cells.shape[0] - n
+    corners = rng.integers(0, room + 1, size=(WINDOW_TRIES, 2))
+    for top, left in corners:
+        window = slice(int(top), int(top) + n), slice(int(left), int(left) + n)
+        if cells[window].mean() >= MIN_WINDOW_REGION:
+            return window
+    middle = slice(room // 2, room // 2 + n)
+    return middle, middle
+
+
 def draw_batch(data: TwinData, choices: PairChoices, n_pairs: int, *, seed: tuple[int, ...]) -> Batch:
     """A batch that depends on its seed only, so that a run can resume at any step."""
     pairs = [draw_pair(data, choices, rng=np.random.default_rng((*seed, i))) for i in range(n_pairs)]
-    cells = choices.input_px // CELL_PX
+    cells = choices.window_px // CELL_PX
     regions = np.zeros((2 * n_pairs, cells, cells), np.float32)
     known = np.ones(2 * n_pairs, np.float32)
     regions[1::2] = np.stack([region for _, _, region, _ in pairs])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training at one input size."""
+    """A stretch of training on windows of one size, cut from crops at the member's own scale."""
 
-    input_px: int
+    window_px: int
     n_images: int
 
 
@@ -20,6 +20,7 @@ class Recipe:
     name: str
     architecture: str
     phases: tuple[Phase, ...]
+    input_px: int = 224  # what the member takes in service; windows are cut from crops of this size
     margin: float = 1.1
     self_blend_share: float = 0.4  # of the pairs
     batch_pairs: int = 16
@@ -28,6 +29,7 @@ class Recipe:
     warmup_share: float = 0.04  # of the steps
     ema_decay: float = 0.995
     region_weight: float = 1.0  # of the region head's loss beside the logit's
+    rank_weight: float = 1.0  # of the loss that wants the forgery above its twin
     clip_norm: float = 2.0
     dropout: float = 0.2
     bf16: bool = False
@@ -35,11 +37,6 @@ class Recipe:
     log_every: int = 100  # steps: validation, log line, checkpoint
     n_validation: int = 512  # faces looked at on the way
     note: str = ""  # cost and result, once run
-
-    @property
-    def input_px(self) -> int:
-        """What the trained member takes: the last phase's size."""
-        return self.phases[-1].input_px
 
     @property
     def n_images(self) -> int:
@@ -52,18 +49,19 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="first-efficientnet-b0",
             architecture="efficientnet_b0",
-            phases=(Phase(112, 44_800), Phase(160, 12_800), Phase(224, 3_200)),
+            phases=(Phase(112, 41_600), Phase(224, 3_200)),
         ),
         Recipe(
             name="first-resnext50",
             architecture="resnext50_32x4d",
-            phases=(Phase(112, 44_800), Phase(160, 9_600), Phase(224, 3_200)),
+            phases=(Phase(112, 38_400), Phase(224, 1_600)),
             bf16=True,
         ),
         Recipe(
             name="tiny",
             architecture="efficientnet_b0",
             phases=(Phase(64, 128), Phase(96, 64)),
+            input_px=96,
             batch_pairs=4,
             log_every=8,
             n_validation=32,

@@ -75,7 +75,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 
 def describe_recipe(recipe: Recipe) -> str:
     """A recipe in a line, for the card."""
-    sizes = ", ".join(f"{phase.n_images} at {phase.input_px} px" for phase in recipe.phases)
+    sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
     return (
         f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), twins in a batch of {2 * recipe.batch_pairs}, "
         f"{recipe.self_blend_share:.0%} self-blended, region head, AdamW {recipe.peak_lr:g} cosine, "

@@ -1,0 +1,193 @@
+"""The strongest moments with their heat maps and parts, and the pictures a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space.analysis import render
+from space.analysis.crops import cut_crop
+from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
+from space.analysis.parts import compromising_parts, describe_moment, measure_parts, summarise_parts
+from space.analysis.verdict import TrackScores, TrackVerdict, sigmoid
+from space.contract import (
+    Crop,
+    Evidence,
+    Face,
+    FaceMap,
+    FrameVerdict,
+    MemberMaps,
+    MemberScores,
+    PartHeat,
+    PartsReport,
+    Track,
+    TrackReport,
+    VerdictCode,
+)
+from space.models.cards import EnsembleRecord
+
+PICTURE_MARGIN = 1.3  # of the pictures shown: the face with a little of what surrounds it
+THUMBNAIL_PX = 128
+
+Pictures = MutableMapping[str, bytes]  # picture name -> encoded bytes
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """Where the heat maps of a track's faces come from."""
+
+    maps: Sequence[MemberMaps]  # of all faces
+    crops: Mapping[str, tuple[float, int]]  # member -> margin, input_px
+    scales: Mapping[str, float]  # member -> its logit units in the ensemble's
+    first: int  # position of the track's first face among all faces
+
+    def lay(self, position: int, face: Face, picture: Crop) -> tuple[FaceMap, float, float]:
+        """The map of one of the track's faces over a picture, its total heat and its hottest cell."""
+        maps = face_maps(self.maps, self.first + position)
+        crops = {
+            member: cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=input_px)
+            for member, (margin, input_px) in self.crops.items()
+        }
+        face_map = lay_maps(picture, crops, maps, self.scales)
+        return face_map, total_heat(maps, self.scales), float(face_map.layered.max())
+
+
+def pick_moments(
+    time_s: NDArray[np.float64], logits: NDArray[np.float64], weights: NDArray[np.float64], *, n: int
+) -> list[int]:
+    """Positions of the strongest faces of one track, the strongest first.
+
+    Usable faces come before the others. Neighbours show nearly the same picture, so a face is passed
+    over while a moment already picked lies nearer than a quarter of the fair distance (span / n), unless
+    there are not enough others.
+
+    Args:
+        time_s, logits, weights: (m,) per face, m >= 1; weight 0 = not usable.
+        n: how many are wanted; fewer where the track has fewer.
+    """
+    gap = float(time_s.max() - time_s.min()) / n / 4
+    order = sorted(range(len(time_s)), key=lambda i: (weights[i] <= 0, -logits[i]))
+    picked: list[int] = []
+    for i in order:
+        if len(picked) < n and all(abs(time_s[i] - time_s[j]) > gap for j in picked):
+            picked.append(i)
+    spare = [i for i in order if i not in picked]
+    chosen = {*picked, *spare[: max(0, n - len(picked))]}
+    return [i for i in order if i in chosen]
+
+
+def show_evidence(
+    track: Track,
+    scores: TrackScores,
+    source: MapSource,
+    *,
+    code: VerdictCode,
+    is_image: bool,
+    record: EnsembleRecord,
+    n: int,
+    picture_px: int,
+    pictures: Pictures,
+) -> tuple[Evidence, ...]:
+    """The strongest moments of the deciding track; their pictures are added to ``pictures``."""
+    evidence = []
+    for number, position in enumerate(pick_moments(scores.time_s, scores.logits, scores.weights, n=n), start=1):
+        face = track.faces[position]
+        picture = cut_crop(face.patch, face.box_xyxy, margin=PICTURE_MARGIN, input_px=picture_px)
+        face_map, heat, hottest = source.lay(position, face, picture)
+        parts = measure_parts(face_map, face.landmarks)
+        sentence = describe_moment(
+            parts,
+            time_s=None if is_image else round(face.time_s, 1),
+            name_compromising=code in ("strong", "some"),
+            is_too_weak=hottest < record.heat_min,
+        )
+        drawn = _draw_evidence(number, face, face_map, parts, record, pictures)
+        evidence.append(
+            Evidence(
+                track=track.track_id,
+                time_s=face.time_s,
+                frame_index=face.frame_index,
+                p_fake=float(sigmoid(scores.logits[position])),
+                crop=drawn.crop,
+                overlay=drawn.overlay,
+                maps=drawn.maps,
+                parts=parts,
+                heat=heat if hottest >= record.heat_min else 0.0,
+                sentence=sentence,
+            )
+        )
+    return tuple(evidence)
+
+
+def summarise(evidence: Sequence[Evidence], code: VerdictCode) -> PartsReport | None:
+    """Facial parts over all moments; None without evidence."""
+    if not evidence:
+        return None
+    return summarise_parts(evidence, name_compromising=code in ("strong", "some"))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    crop: str
+    overlay: str
+    maps: Mapping[str, Mapping[str, str]]
+
+
+def _draw_evidence(
+    number: int, face: Face, face_map: FaceMap, parts: Sequence[PartHeat], record: EnsembleRecord, pictures: Pictures
+) -> _Drawn:
+    image = face_map.crop.image
+    names = _Drawn(
+        crop=f"evidence-{number}-crop.jpg",
+        overlay=f"evidence-{number}-overlay.jpg",
+        maps={m: {layer: f"evidence-{number}-{m}-{layer}.jpg" for layer in LAYERS} for m in face_map.members},
+    )
+    pictures[names.crop] = render.encode_jpeg(image)
+    overlay = render.draw_overlay(image, face_map.layered, full_scale=record.heat_full_scale)
+    pictures[names.overlay] = render.encode_jpeg(overlay)
+    for member, layers in names.maps.items():
+        for layer, name in layers.items():
+            drawn = render.draw_overlay(image, face_map.members[member][layer], full_scale=record.heat_full_scale)
+            pictures[name] = render.encode_jpeg(drawn)
+    return names
+
+
+def report_track(
+    track: Track,
+    scores: TrackScores,
+    verdict: TrackVerdict,
+    raw: Sequence[MemberScores],
+    *,
+    first: int,
+    pictures: Pictures,
+) -> TrackReport:
+    """A track in the report, with a thumbnail of its best face.
+
+    Args:
+        raw: the members' logits of all faces.
+        first: position of the track's first face among them.
+    """
+    best = max(track.faces, key=lambda face: (face.quality.usable, face.quality.weight, face.quality.native_px))
+    thumbnail = f"track-{track.track_id}.jpg"
+    picture = cut_crop(best.patch, best.box_xyxy, margin=PICTURE_MARGIN, input_px=THUMBNAIL_PX)
+    pictures[thumbnail] = render.encode_jpeg(picture.image)
+    frames = tuple(
+        FrameVerdict(
+            time_s=face.time_s,
+            frame_index=face.frame_index,
+            box_xyxy=_box(face),
+            quality=face.quality,
+            p_fake=float(sigmoid(scores.logits[i])),
+            logits={s.member: float(s.logits[first + i]) for s in raw},
+        )
+        for i, face in enumerate(track.faces)
+    )
+    return TrackReport(id=track.track_id, verdict=verdict.verdict, thumbnail=thumbnail, frames=frames)
+
+
+def _box(face: Face) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(v) for v in face.box_xyxy)
+    return x0, y0, x1, y1

@@ -1,0 +1,143 @@
+"""Crops to logits and heat maps: two layers from one forward and one partial backward.
+
+Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) at the penultimate block (stride 16) and the last
+block (stride 32). The trunk runs without gradients, so the backward pass goes through the last block
+and the head only, once for the whole batch. pytorch-grad-cam does the same in one full forward and
+backward per layer and rescales every map to its own maximum, which makes a genuine face glow like a
+forged one; that is why these maps are computed here.
+
+All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
+contributions and the bias add up to the logit exactly; at the penultimate block they do to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
+from space.models.member import normalise
+from space.models.weights import LoadedMember
+
+LAYERS = ("penultimate", "last", "layered")
+
+
+def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[MemberScores, MemberMaps]:
+    """One member's logits and heat maps.
+
+    Args:
+        member: frozen, in evaluation mode.
+        crops: batches of the member's margin and input size.
+
+    Returns:
+        Logits as ``score_crops`` gives them, and raw maps >= 0 in the crops' order.
+    """
+    rows = [_map_batch(member, batch) for batch in crops]
+    names = ("logits", *LAYERS)
+    if not rows:
+        cells = member.card.input_px // 16
+        shapes = {"logits": (0,), "penultimate": (0, cells, cells), "last": (0, cells // 2, cells // 2)}
+        arrays = {name: np.zeros(shapes.get(name, shapes["penultimate"]), np.float32) for name in names}
+    else:
+        arrays = {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(names)}
+    scores = MemberScores(member=member.card.name, logits=arrays["logits"])
+    return scores, MemberMaps(member=member.card.name, **{layer: arrays[layer] for layer in LAYERS})
+
+
+def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32]:
+    images = normalise(torch.from_numpy(np.stack([crop.image for crop in crops])), member.card.mean, member.card.std)
+    with torch.no_grad():
+        penultimate = member.module.trunk(images)
+    penultimate.requires_grad_(True)
+    with torch.enable_grad():
+        last = member.module.tail(penultimate)
+        logits = member.module.head(last).flatten()
+        gradients = torch.autograd.grad(logits.sum(), [penultimate, last])
+    with torch.no_grad():
+        fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
+        layered = filter_by_last(fine, coarse)
+    return tuple(x.detach().float().numpy() for x in (logits, fine, coarse, layered))  # type: ignore[return-value]
+
+
+def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
+    """(n, C, h, w) activations and gradients -> (n, h, w), equations 1 and 2 of the paper."""
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return torch.relu((weights * activation).sum(dim=1))
+
+
+def filter_by_last(penultimate: Tensor, last: Tensor) -> Tensor:
+    """The layered map: fine where the coarse layer agrees.
+
+    The geometric mean of the penultimate map and the last one spread over its cells: zero where either is
+    zero, and still in logit units per fine cell.
+
+    Args:
+        penultimate: (n, 2h, 2w) >= 0.
+        last: (n, h, w) >= 0.
+
+    Returns:
+        (n, 2h, 2w) >= 0.
+    """
+    size = penultimate.shape[-2:]
+    spread = torch.nn.functional.interpolate(last[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    cells_per_cell = (size[0] * size[1]) / (last.shape[-2] * last.shape[-1])
+    return torch.sqrt(penultimate * spread / cells_per_cell)
+
+
+def lay_maps(
+    picture: Crop, crops: Mapping[str, Crop], maps: Mapping[str, Mapping[str, F32]], scales: Mapping[str, float]
+) -> FaceMap:
+    """Lay the members' maps over one picture of the face and combine them.
+
+    Args:
+        picture: what the maps are laid over.
+        crops: member -> the crop its maps belong to.
+        maps: member -> layer -> (h, w) raw map.
+        scales: member -> its weight in the ensemble / its temperature, so that the members' logit units
+            are the ensemble's before they are added.
+    """
+    laid = {
+        member: {layer: _lay(cells, crops[member], picture) * scales[member] for layer, cells in layers.items()}
+        for member, layers in maps.items()
+    }
+    combined = np.sum([layers["layered"] for layers in laid.values()], axis=0, dtype=np.float32)
+    return FaceMap(crop=picture, layered=combined, members=laid)
+
+
+def _lay(cells: F32, crop: Crop, picture: Crop) -> F32:
+    """A member's cells on the picture's pixels: smooth inside the crop, zero outside it."""
+    side = picture.image.shape[0]
+    px_per_cell = crop.image.shape[0] / cells.shape[0]
+    shift = (px_per_cell - 1) / 2
+    crop_from_cell = np.array([[px_per_cell, 0, shift], [0, px_per_cell, shift], [0, 0, 1]])
+    frame_from_crop, frame_from_picture = (np.vstack([c.frame_from_crop, [0, 0, 1]]) for c in (crop, picture))
+    cell_from_picture = np.linalg.inv(frame_from_crop @ crop_from_cell) @ frame_from_picture
+    smooth = cv2.warpAffine(
+        cells,
+        cell_from_picture[:2],
+        (side, side),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    inside = cv2.warpAffine(
+        np.ones_like(cells),
+        cell_from_picture[:2],
+        (side, side),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return np.asarray(np.maximum(smooth, 0) * inside, np.float32)
+
+
+def face_maps(member_maps: Sequence[MemberMaps], index: int) -> dict[str, dict[str, F32]]:
+    """All members' maps of one face: member -> layer -> (h, w)."""
+    return {maps.member: {layer: getattr(maps, layer)[index] for layer in LAYERS} for maps in member_maps}
+
+
+def total_heat(maps: Mapping[str, Mapping[str, F32]], scales: Mapping[str, float]) -> float:
+    """Sum of the layered cells over members, in the ensemble's logit units."""
+    return float(sum(layers["layered"].sum() * scales[member] for member, layers in maps.items()))

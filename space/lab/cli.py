@@ -1,0 +1,66 @@
+"""The lab's commands: data, weights and evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Make data, train and evaluate members.", no_args_is_help=True)
+
+DataFolder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DFDC face crops (manifest.csv and zip shards).")]
+
+
+@app.command()
+def prepare(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Where landmarks and manipulated regions go.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Find landmarks and manipulated regions; resumable."""
+    from space.lab.training.twins import prepare as prepare_twins
+
+    typer.echo(prepare_twins(data, out, workers=workers))
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe; see space/lab/training/recipes.py.")],
+    data: DataFolder,
+    twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: log, checkpoint, predictions; resumed if there.")],
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
+) -> None:
+    """Train a member by a recipe; goes on where an earlier run of the folder stopped."""
+    from space.lab.training.run import train_member
+
+    auc = train_member(recipe, data, twins, out, device=device, threads=threads)
+    typer.echo(f"val (within-dataset) frame AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
+
+
+@app.command()
+def ship(
+    runs: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Finished runs, one per member.")],
+    genuine: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="Folders of genuine photos or clips for the thresholds.")],
+    out: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
+) -> None:
+    """Write weights, cards and the ensemble's record from finished runs."""
+    from space.lab.training.ship import ship_runs
+
+    for path in ship_runs(runs, genuine, out):
+        typer.echo(path)
+
+
+@app.command()
+def evaluate(
+    clips: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of clips with manifest.csv (file, label, method, pair).")],
+    out: Annotated[Path, typer.Option(help="JSON file for scores and figures.")],
+    frames: Annotated[int, typer.Option(min=4, max=128, help="Frames per clip.")] = 16,
+    members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the shipped ensemble.")] = None,
+) -> None:
+    """Score whole clips as the service does: video-level AUC, twins in order, false alarms."""
+    from space.lab.evaluation.clips import evaluate_clips
+
+    typer.echo(evaluate_clips(clips, out, n_frames=frames, members=members))
