@@ -142,6 +142,8 @@ def test_the_clip_takes_its_most_manipulated_person() -> None:
     verdict, decisive = judge_clip(judged, n_frames=8)
     assert (verdict.code, decisive) == ("strong", 2)
     assert "reason.one_person" in {reason.id for reason in verdict.reasons}
+    verdict, _ = judge_clip([*judged, replace(judged[1], track_id=4)], n_frames=8)
+    assert "reason.one_person" not in {reason.id for reason in verdict.reasons}
 
 
 def test_a_face_that_cannot_be_assessed_does_not_decide_beside_one_that_can() -> None:

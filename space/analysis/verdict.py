@@ -122,7 +122,8 @@ def judge_clip(tracks: Sequence[TrackVerdict], *, n_frames: int) -> tuple[Verdic
     candidates = [t for t in tracks if t.assessable] or list(tracks)
     decisive = max(candidates, key=lambda t: (SEVERITY[t.verdict.code], t.verdict.p_fake or 0.0))
     verdict = decisive.verdict
-    if len(tracks) > 1 and verdict.code in ("strong", "some"):
+    with_signs = [t for t in candidates if t.verdict.code in ("strong", "some")]
+    if len(tracks) > 1 and with_signs == [decisive]:
         reason = make_text("reason.one_person", track=decisive.track_id, n_tracks=len(tracks))
         verdict = Verdict(verdict.code, verdict.sentence, (*verdict.reasons, reason), verdict.p_fake, verdict.interval)
     return verdict, decisive.track_id
