@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from space.errors import WeightsError
 from space.models.documents import InvalidDocumentError, decode, encode
+from space.models.files import replacing
 
 CARD_VERSION = "1.0"  # of the file format: additions are minor, anything else is major
 
@@ -239,7 +240,9 @@ def read_ensemble(path: Path) -> EnsembleRecord:
 def write_record(record: Card | EnsembleRecord, path: Path) -> None:
     """Write a card or an ensemble's record as JSON that reads back as the same record."""
     document = {"card_version": CARD_VERSION, **encode(record)}
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _read(kind: type[Card | EnsembleRecord], path: Path) -> Any:

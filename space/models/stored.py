@@ -6,11 +6,8 @@ computed with in float32. Pickle is never read here.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import torch
@@ -20,11 +17,12 @@ from torch import Tensor, nn
 
 from space.errors import WeightsError
 from space.models.cards import Card
+from space.models.files import replacing, sha256_of
 
 COUNTERS = "num_batches_tracked"  # only training reads them, and float16 cannot hold them
 STATISTICS = ("running_mean", "running_var")  # span more decades than float16; a thousandth of the file
+STORED_TYPES = ("F16", "BF16", "F32")
 N_KEYS_NAMED = 3  # in complaints
-CHUNK_BYTES = 1024 * 1024
 
 
 def save_state(state: Mapping[str, Tensor], path: Path) -> str:
@@ -53,30 +51,6 @@ def _to_stored(name: str, value: Tensor) -> Tensor:
     return stored
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.chmod(0o644)  # mkstemp's files are for their owner alone
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def read_state(card: Card, path: Path, module: nn.Module, device: torch.device) -> dict[str, Tensor]:
     """The state dict of a module from a file, tensor by tensor, so that no second copy ever exists.
 
@@ -89,17 +63,36 @@ def read_state(card: Card, path: Path, module: nn.Module, device: torch.device) 
     Raises:
         WeightsError: ``weights_mismatch``: another set of names or shapes, the first of them named.
     """
+    check_file(card, path, module)
     expected = module.state_dict()
-    stored = {name for name in expected if not name.endswith(COUNTERS)}
-    state = {name: torch.zeros_like(value, device=device) for name, value in expected.items() if name not in stored}
+    counters = {name: torch.zeros((), dtype=torch.int64, device=device) for name in expected if name.endswith(COUNTERS)}
+    with safe_open(path, framework="pt") as file:
+        return counters | {
+            name: _to_memory(file.get_tensor(name), device) for name in expected if not name.endswith(COUNTERS)
+        }
+
+
+def check_file(card: Card, path: Path, module: nn.Module) -> None:
+    """Compare the names and shapes in a file with a module's; reads the file's header only.
+
+    Raises:
+        WeightsError: ``weights_mismatch``.
+    """
+    expected = {name: value for name, value in module.state_dict().items() if not name.endswith(COUNTERS)}
     try:
         with safe_open(path, framework="pt") as file:
-            _compare_keys(card, stored, set(file.keys()))
-            _compare_shapes(card, {name: tuple(file.get_slice(name).get_shape()) for name in stored}, expected)
-            state |= {name: _to_memory(file.get_tensor(name), device) for name in sorted(stored)}
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            compare_keys(card.name, expected.keys(), found.keys())
+            compare_shapes(card.name, {name: tuple(item.get_shape()) for name, item in found.items()}, expected)
+            _check_types(card.name, {name: item.get_dtype() for name, item in found.items()})
     except SafetensorError as error:
         raise WeightsError("weights_mismatch", name=card.name, details="not a safetensors file") from error
-    return state
+
+
+def _check_types(name: str, found: Mapping[str, str]) -> None:
+    wrong = [f"{key} {dtype}" for key, dtype in sorted(found.items()) if dtype not in STORED_TYPES]
+    if wrong:
+        raise WeightsError("weights_mismatch", name=name, details=f"type of {_name_some(wrong)}")
 
 
 def _to_memory(tensor: Tensor, device: torch.device) -> Tensor:
@@ -108,23 +101,31 @@ def _to_memory(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, torch.float32, copy=True, memory_format=layout)
 
 
-def _compare_keys(card: Card, wanted: set[str], found: set[str]) -> None:
-    missing, unexpected = sorted(wanted - found), sorted(found - wanted)
-    complaints = [
-        f"{word} {_name_some(names)}" for word, names in (("missing", missing), ("unexpected", unexpected)) if names
-    ]
+def compare_keys(name: str, wanted: AbstractSet[str], found: AbstractSet[str]) -> None:
+    """Refuse weights with other names than a network's.
+
+    Raises:
+        WeightsError: ``weights_mismatch``, with the first missing and unexpected ones.
+    """
+    differences = {"missing": sorted(wanted - found), "unexpected": sorted(found - wanted)}
+    complaints = [f"{word} {_name_some(names)}" for word, names in differences.items() if names]
     if complaints:
-        raise WeightsError("weights_mismatch", name=card.name, details="; ".join(complaints))
+        raise WeightsError("weights_mismatch", name=name, details="; ".join(complaints))
 
 
-def _compare_shapes(card: Card, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor]) -> None:
+def compare_shapes(name: str, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor]) -> None:
+    """Refuse weights of other shapes than a network's.
+
+    Raises:
+        WeightsError: ``weights_mismatch``, with the first that differ.
+    """
     wrong = [
-        f"{name} {list(shape)} instead of {list(expected[name].shape)}"
-        for name, shape in sorted(found.items())
-        if shape != tuple(expected[name].shape)
+        f"{key} {list(shape)} instead of {list(expected[key].shape)}"
+        for key, shape in sorted(found.items())
+        if shape != tuple(expected[key].shape)
     ]
     if wrong:
-        raise WeightsError("weights_mismatch", name=card.name, details=f"shape of {_name_some(wrong)}")
+        raise WeightsError("weights_mismatch", name=name, details=f"shape of {_name_some(wrong)}")
 
 
 def _name_some(names: Sequence[str]) -> str:

@@ -13,9 +13,10 @@ from torch import nn
 
 from space.contract import EnsembleInfo, MemberInfo
 from space.errors import RequestError, WeightsError
-from space.models.cards import UNCALIBRATED, Card, EnsembleRecord, is_weight, read_card, read_ensemble
+from space.models.cards import UNCALIBRATED, Card, EnsembleRecord, is_name, is_weight, read_card, read_ensemble
+from space.models.files import sha256_of
 from space.models.registry import ARCHITECTURES, Kind, Member, build_network
-from space.models.stored import read_state, save_state, sha256_of
+from space.models.stored import read_state, save_state
 
 SHIPPED = Path(__file__).parent / "shipped"
 ENSEMBLE_FILE = "ensemble.json"
@@ -157,6 +158,16 @@ def describe_member(name: str, folder: Path = SHIPPED) -> Card:
         WeightsError: ``card_invalid``.
     """
     return _find_member(name, folder)[1]
+
+
+def check_new_name(name: str, folder: Path = SHIPPED) -> None:
+    """Refuse a name that a new member cannot have: malformed, reserved, or a shipped one's.
+
+    Raises:
+        RequestError: ``bad_members``.
+    """
+    if not is_name(name) or name == Path(ENSEMBLE_FILE).stem or (folder / f"{name}.json").exists():
+        raise RequestError("bad_members", name=name, known=_known(find_cards(folder)))
 
 
 def _find_member(name: str, folder: Path) -> tuple[Path, Card]:
