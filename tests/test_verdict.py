@@ -167,7 +167,8 @@ def test_total(logits: list[float], quality: Quality) -> None:
     verdict = judge_track(track(logits, quality=quality), RECORD, VIDEO, FaceSettings()).verdict
     assert verdict.code in SEVERITY
     assert verdict.reasons
-    assert verdict.p_fake is not None and verdict.interval is not None
+    assert verdict.p_fake is not None
+    assert verdict.interval is not None
     low, high = verdict.interval
     assert 0 <= low <= verdict.p_fake <= high <= 1
 
@@ -179,7 +180,8 @@ def test_monotone_in_p_fake(logits: list[float], more: float) -> None:
     before, after = (
         judge_track(track([x + d for x in logits]), record, VIDEO, FaceSettings()).verdict for d in (0.0, more)
     )
-    assert before.p_fake is not None and after.p_fake is not None
+    assert before.p_fake is not None
+    assert after.p_fake is not None
     assert after.p_fake >= before.p_fake
     assert SEVERITY[after.code] >= SEVERITY[before.code]
 

@@ -33,7 +33,7 @@ def scale_box(box_xyxy: F32, margin: float) -> F32:
 
 
 def _square(centre: F32, side: float) -> F32:
-    return np.concatenate([centre - side / 2, centre + side / 2]).astype(np.float32)
+    return np.asarray(np.concatenate([centre - side / 2, centre + side / 2]), np.float32)
 
 
 def cut_square(image: U8, box_xyxy: F32, size_px: int) -> tuple[U8, F32]:
@@ -61,7 +61,7 @@ def cut_square(image: U8, box_xyxy: F32, size_px: int) -> tuple[U8, F32]:
     if inside.size == 0:
         raise ValueError("the box does not touch the image")
     if left or top or right or bottom:
-        inside = cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REPLICATE)
+        inside = np.pad(inside, ((top, bottom), (left, right), (0, 0)), mode="edge")
     scale = side / size_px
     interpolation = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
     cut = cv2.resize(inside, (size_px, size_px), interpolation=interpolation)
@@ -86,8 +86,7 @@ def cut_crop(patch: Patch, box_xyxy: F32, *, margin: float, input_px: int) -> Cr
         box_xyxy: (4,) the face's square box in frame pixels.
     """
     box = scale_box(box_xyxy, margin)
-    patch_from_frame = cv2.invertAffineTransform(patch.frame_from_patch)
-    corners = transform_points(patch_from_frame, box.reshape(2, 2))
+    corners = transform_points(invert(patch.frame_from_patch), box.reshape(2, 2))
     cut, patch_from_crop = cut_square(patch.image, corners.reshape(4), input_px)
     return Crop(image=cut, frame_from_crop=compose(patch.frame_from_patch, patch_from_crop))
 
@@ -100,7 +99,7 @@ def transform_points(affine: F32, points: F32) -> F32:
 def compose(outer: F32, inner: F32) -> F32:
     """The (2, 3) affine that applies ``inner`` first, then ``outer``."""
     matrix = np.vstack([outer, [0, 0, 1]]) @ np.vstack([inner, [0, 0, 1]])
-    return matrix[:2].astype(np.float32)
+    return np.asarray(matrix[:2], np.float32)
 
 
 def invert(affine: F32) -> F32:

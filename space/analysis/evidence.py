@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from space.analysis import render
 from space.analysis.crops import cut_crop
 from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
-from space.analysis.parts import compromising_parts, describe_moment, measure_parts, summarise_parts
+from space.analysis.parts import describe_moment, measure_parts, summarise_parts
 from space.analysis.verdict import TrackScores, TrackVerdict, sigmoid
 from space.contract import (
     Crop,
@@ -21,13 +21,13 @@ from space.contract import (
     FrameVerdict,
     MemberMaps,
     MemberScores,
-    PartHeat,
     PartsReport,
     Track,
     TrackReport,
     VerdictCode,
 )
 from space.models.cards import EnsembleRecord
+from space.settings import Settings
 
 PICTURE_MARGIN = 1.3  # of the pictures shown: the face with a little of what surrounds it
 THUMBNAIL_PX = 128
@@ -87,15 +87,16 @@ def show_evidence(
     code: VerdictCode,
     is_image: bool,
     record: EnsembleRecord,
-    n: int,
-    picture_px: int,
+    settings: Settings,
     pictures: Pictures,
 ) -> tuple[Evidence, ...]:
     """The strongest moments of the deciding track; their pictures are added to ``pictures``."""
     evidence = []
-    for number, position in enumerate(pick_moments(scores.time_s, scores.logits, scores.weights, n=n), start=1):
+    for number, position in enumerate(
+        pick_moments(scores.time_s, scores.logits, scores.weights, n=settings.n_evidence), start=1
+    ):
         face = track.faces[position]
-        picture = cut_crop(face.patch, face.box_xyxy, margin=PICTURE_MARGIN, input_px=picture_px)
+        picture = cut_crop(face.patch, face.box_xyxy, margin=PICTURE_MARGIN, input_px=settings.picture_px)
         face_map, heat, hottest = source.lay(position, face, picture)
         parts = measure_parts(face_map, face.landmarks)
         sentence = describe_moment(
@@ -104,7 +105,7 @@ def show_evidence(
             name_compromising=code in ("strong", "some"),
             is_too_weak=hottest < record.heat_min,
         )
-        drawn = _draw_evidence(number, face, face_map, parts, record, pictures)
+        drawn = _draw_evidence(number, face_map, record, pictures)
         evidence.append(
             Evidence(
                 track=track.track_id,
@@ -136,9 +137,7 @@ class _Drawn:
     maps: Mapping[str, Mapping[str, str]]
 
 
-def _draw_evidence(
-    number: int, face: Face, face_map: FaceMap, parts: Sequence[PartHeat], record: EnsembleRecord, pictures: Pictures
-) -> _Drawn:
+def _draw_evidence(number: int, face_map: FaceMap, record: EnsembleRecord, pictures: Pictures) -> _Drawn:
     image = face_map.crop.image
     names = _Drawn(
         crop=f"evidence-{number}-crop.jpg",

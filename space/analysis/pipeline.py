@@ -20,7 +20,19 @@ from space.analysis.report import new_report_id
 from space.analysis.scores import batched, score_crops
 from space.analysis.tracks import link_tracks
 from space.analysis.verdict import Combination, TrackScores, judge_clip, judge_track
-from space.contract import Analysis, Clip, Crop, Face, MemberMaps, MemberScores, Report, SourceKind, Text, Track
+from space.contract import (
+    Analysis,
+    Clip,
+    Crop,
+    Evidence,
+    Face,
+    MemberMaps,
+    MemberScores,
+    Report,
+    SourceKind,
+    Text,
+    Track,
+)
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.models.weights import Ensemble, LoadedMember
@@ -87,7 +99,7 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
         verdict, decisive = judge_clip(verdicts, n_frames=n_frames)
     progress("pictures", STAGE_STARTS["pictures"])
     pictures: Pictures = {}
-    evidence = ()
+    evidence: tuple[Evidence, ...] = ()
     firsts = np.cumsum([0, *(len(track.faces) for track in tracks)]).tolist()
     with watch.stage("pictures"):
         if decisive is not None and settings.maps:
@@ -99,8 +111,7 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
                 code=verdict.code,
                 is_image=clip.info.kind == "image",
                 record=ensemble.record,
-                n=settings.n_evidence,
-                picture_px=settings.picture_px,
+                settings=settings,
                 pictures=pictures,
             )
         track_reports = tuple(
@@ -126,9 +137,7 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
     return Analysis(report=report, pictures=pictures)
 
 
-def _find_faces(
-    clip: Clip, settings: Settings, watch: Stopwatch, progress: Progress
-) -> tuple[list[Face], int]:
+def _find_faces(clip: Clip, settings: Settings, watch: Stopwatch, progress: Progress) -> tuple[list[Face], int]:
     faces: list[Face] = []
     n_frames = 0
     start, end = STAGE_STARTS["frames"], STAGE_STARTS["scores"]
@@ -207,9 +216,7 @@ def _scores_per_track(
     return result
 
 
-def _map_source(
-    ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Combination, first: int
-) -> MapSource:
+def _map_source(ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Combination, first: int) -> MapSource:
     crops = {member.card.name: (member.card.margin, member.card.input_px) for member in ensemble.members}
     return MapSource(maps=maps, crops=crops, scales=combination.map_scales, first=first)
 

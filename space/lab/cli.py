@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,17 @@ import typer
 
 app = typer.Typer(help="Make data, train and evaluate members.", no_args_is_help=True)
 
-DataFolder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of DFDC face crops (manifest.csv and zip shards).")]
+
+@app.callback()
+def configure() -> None:
+    """Show what the lab logs."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+
+DataFolder = Annotated[
+    Path,
+    typer.Argument(exists=True, file_okay=False, help="A folder of DFDC face crops (manifest.csv and zip shards)."),
+]
 
 
 @app.command()
@@ -43,19 +54,32 @@ def train(
 @app.command()
 def ship(
     runs: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Finished runs, one per member.")],
-    genuine: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="Folders of genuine photos or clips for the thresholds.")],
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="What they were trained on.")],
+    twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
+    genuine: Annotated[
+        list[Path],
+        typer.Option(exists=True, file_okay=False, help="Genuine photos or clips; half of them set the thresholds."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
+    min_bits_per_pixel: Annotated[
+        float, typer.Option(min=0, help="Below it a video counts as heavily compressed.")
+    ] = 0.008,
 ) -> None:
     """Write weights, cards and the ensemble's record from finished runs."""
     from space.lab.training.ship import ship_runs
 
-    for path in ship_runs(runs, genuine, out):
+    for path in ship_runs(runs, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel):
         typer.echo(path)
 
 
 @app.command()
 def evaluate(
-    clips: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder of clips with manifest.csv (file, label, method, pair).")],
+    clips: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, help="A folder of clips with manifest.csv (file, label, method, pair)."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="JSON file for scores and figures.")],
     frames: Annotated[int, typer.Option(min=4, max=128, help="Frames per clip.")] = 16,
     members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the shipped ensemble.")] = None,

@@ -76,8 +76,12 @@ def face_mask(landmarks: F32, size_hw: tuple[int, int], *, rng: np.random.Genera
         mask = np.zeros(size_hw, np.float32)
         middle = landmarks[rng.integers(len(landmarks))] * 0.8 + centre * 0.2
         axes = rng.uniform(0.10, 0.28, size=2) * side
-        box = ((float(middle[0]), float(middle[1])), (float(axes[0] * 2), float(axes[1] * 2)), float(rng.uniform(0, 180)))
-        cv2.ellipse(mask, box, 1.0, thickness=-1)
+        box = (
+            (float(middle[0]), float(middle[1])),
+            (float(axes[0] * 2), float(axes[1] * 2)),
+            float(rng.uniform(0, 180)),
+        )
+        cv2.ellipse(mask, box, (1.0,), thickness=-1)
         return mask
     points = landmarks
     if kind < 0.55:  # without the forehead: below a line through or above the brows
@@ -89,7 +93,7 @@ def face_mask(landmarks: F32, size_hw: tuple[int, int], *, rng: np.random.Genera
     shrink = rng.uniform(0.88, 1.04)
     points = (points - points.mean(axis=0)) * shrink + points.mean(axis=0)
     mask = np.zeros(size_hw, np.float32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1.0)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.float32)).astype(np.int32), (1.0,))
     return mask
 
 
@@ -97,10 +101,8 @@ def soften_mask(mask: F32, face_px: float, rng: np.random.Generator) -> F32:
     """Blur, erode, blur: the soft borders that swapping tools leave. Float in, float out, in [0, 1]."""
     first, second = rng.uniform(0.01, 0.06, size=2) * face_px
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, first))
-    if rng.random() < 0.5:
-        soft = np.clip((soft - 0.5) * 2, 0, 1)  # erosion: the blurred border's inner half
-    else:
-        soft = np.clip(soft * 1.6, 0, 1)  # dilation
+    gain, shift = (2.0, -1.0) if rng.random() < 0.5 else (1.6, 0.0)  # erosion: the inner half; or dilation
+    soft = np.clip(gain * soft + shift, 0, 1)
     return np.clip(cv2.GaussianBlur(soft, (0, 0), max(0.5, second)), 0, 1).astype(np.float32)
 
 
@@ -110,18 +112,22 @@ def _change_statistics(image: F32, face_px: float, rng: np.random.Generator) -> 
     if not chosen.any():
         chosen[0] = True
     colour, blur, sharpen, noise = chosen
-    out = image
+    out: F32 = image
     if colour:
         gain = rng.uniform(0.88, 1.12, size=3) * rng.uniform(0.9, 1.1)
         out = (out - 128) * gain.astype(np.float32) + 128 + rng.uniform(-14, 14, size=3).astype(np.float32)
     if blur:
-        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 0.012 * face_px + 0.5)))
+        out = _blur(out, float(rng.uniform(0.4, 0.012 * face_px + 0.5)))
     elif sharpen:
-        soft = cv2.GaussianBlur(out, (0, 0), 1.5)
+        soft = _blur(out, 1.5)
         out = out + rng.uniform(0.3, 1.2) * (out - soft)
     if noise:
         out = out + rng.normal(0, rng.uniform(1, 5), size=out.shape).astype(np.float32)
     return np.clip(out, 0, 255).astype(np.float32)
+
+
+def _blur(image: F32, sigma: float) -> F32:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
 def _lower_resolution(image: F32, rng: np.random.Generator) -> F32:
@@ -137,7 +143,7 @@ def _misregister(source: F32, mask: F32, face_px: float, rng: np.random.Generato
     """Shift, scale and turn the source a little against the target; bend the mask elastically."""
     height, width = mask.shape
     scale, angle = rng.uniform(0.95, 1.05), rng.uniform(-2, 2)
-    affine = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    affine = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale), np.float64)
     affine[:, 2] += rng.uniform(-1, 1, size=2) * (0.03 * face_px, 0.015 * face_px)
     moved = cv2.warpAffine(source, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     coarse = rng.normal(0, 0.02 * face_px, size=(2, 6, 6)).astype(np.float32)

@@ -23,7 +23,7 @@ SOME_FALSE_ALARMS = 0.05  # genuine faces called "some" or "strong"
 LITTLE_MISSES = 0.10  # forged faces called "little"
 
 
-def fit_calibration(labels: I64, logits: NDArray[np.floating]) -> Calibration:
+def fit_calibration(labels: I64, logits: F64 | NDArray[np.float32]) -> Calibration:
     """Temperature and bias by logistic regression with both classes weighted alike.
 
     Args:

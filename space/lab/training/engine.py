@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ from space.lab.training.recipes import Recipe
 from space.models.member import FrameMember, normalise
 from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -38,6 +41,7 @@ class Schedule:
 
     @property
     def n_steps(self) -> int:
+        """Of the whole run."""
         return self.phase_ends[-1]
 
     def stretches(self, start: int) -> Iterator[tuple[int, range]]:
@@ -50,6 +54,7 @@ class Schedule:
 
 
 def make_schedule(recipe: Recipe) -> Schedule:
+    """Whole batches only: what is left over at the end of a phase is not trained on."""
     counts = [phase.n_images // (2 * recipe.batch_pairs) for phase in recipe.phases]
     return Schedule(
         tuple(int(end) for end in np.cumsum(counts)),
@@ -99,7 +104,7 @@ class Trainer:
         self.device = torch.device(device)
         self.schedule = make_schedule(recipe)
         member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
-        self.member: FrameMember = member.to(self.device, memory_format=torch.channels_last)
+        self.member: FrameMember = member.to(self.device).to(memory_format=torch.channels_last)
         self.average: FrameMember = copy.deepcopy(self.member).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(_decay_groups(self.member, recipe.weight_decay), lr=recipe.peak_lr)
         self.step = 0
@@ -121,7 +126,7 @@ class Trainer:
         for window_px, steps in self.schedule.stretches(self.step):
             choices = PairChoices(recipe.input_px, recipe.margin, recipe.self_blend_share, window_px)
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
-            with closing(batches):
+            with closing(batches):  # its threads end with the phase, also when it fails
                 self._run_phase(batches, window_px)
         return self.average
 
@@ -149,14 +154,16 @@ class Trainer:
             logits, regions = self.member.forward_with_region(images)
         logit_loss, rank_loss, region_loss = twin_losses(logits, regions, batch)
         self.optimiser.zero_grad(set_to_none=True)
-        (logit_loss + recipe.rank_weight * rank_loss + recipe.region_weight * region_loss).backward()
+        (logit_loss + recipe.rank_weight * rank_loss + recipe.region_weight * region_loss).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.member.parameters(), recipe.clip_norm)
         self.optimiser.step()
         _update_average(self.average, self.member, min(recipe.ema_decay, (1 + self.step) / (10 + self.step)))
         return tuple(float(loss.detach()) for loss in (logit_loss, rank_loss, region_loss))
 
     def _log(self, losses: list[tuple[float, ...]], window_px: int) -> None:
-        crops = frame_crops(self.validation, self.validation_names, margin=self.recipe.margin, input_px=self.recipe.input_px)
+        crops = frame_crops(
+            self.validation, self.validation_names, margin=self.recipe.margin, input_px=self.recipe.input_px
+        )
         logits = predict_logits(self.average, crops, bf16=self.recipe.bf16, device=self.device)
         labels = np.array([self.validation.label(n) for n in self.validation_names])
         mean = np.mean(losses, axis=0)
@@ -173,9 +180,9 @@ class Trainer:
             "seconds": round(self.seconds, 1),
         }
         text = json.dumps(line)
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(text + "\n")
-        print(text, flush=True)
+        with (self.folder / "log.jsonl").open("a") as lines:
+            lines.write(text + "\n")
+        log.info("%s", text)
 
     def _save(self) -> None:
         state = {
@@ -208,7 +215,12 @@ class Trainer:
 
 
 def predict_logits(
-    member: FrameMember, crops: np.ndarray[Any, np.dtype[np.uint8]], *, bf16: bool, device: torch.device, batch: int = 32
+    member: FrameMember,
+    crops: np.ndarray[Any, np.dtype[np.uint8]],
+    *,
+    bf16: bool,
+    device: torch.device,
+    batch: int = 32,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Logits (n,) of crops (n, S, S, 3) uint8."""
     member.eval()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,15 +70,18 @@ class TwinData:
 
     def landmarks(self, name: str) -> F32:
         """(478, 2) pixels of the sample's image."""
-        return self._landmarks[self._index[name]].astype(np.float32)
+        return np.asarray(self._landmarks[self._index[name]], np.float32)
 
     def image(self, name: str) -> U8:
+        """(224, 224, 3) RGB."""
         return self._shards.image(name)
 
     def label(self, name: str) -> int:
+        """1 = fake."""
         return self.samples[self._index[name]].label
 
     def source(self, name: str) -> str:
+        """The genuine video it derives from."""
         return self.samples[self._index[name]].source
 
     def registration(self, fake: str) -> tuple[F32, U8] | None:
@@ -153,7 +156,7 @@ def _cut_region(region: F32, box: F32, choices: PairChoices, flip: bool) -> F32:
     affine = np.array([[scale, 0, box[0] + shift], [0, scale, box[1] + shift]], np.float32)
     smooth = cv2.GaussianBlur(region, (0, 0), scale / 3) if scale > 1.5 else region
     cells = cv2.warpAffine(smooth, affine, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return np.ascontiguousarray(cells[:, ::-1]) if flip else cells
+    return np.asarray(cells[:, ::-1] if flip else cells, np.float32)
 
 
 def _pick_window(cells: F32, n: int, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -181,12 +184,14 @@ def draw_batch(data: TwinData, choices: PairChoices, n_pairs: int, *, seed: tupl
     regions[1::2] = np.stack([region for _, _, region, _ in pairs])
     known[1::2] = [float(is_known) for *_, is_known in pairs]
     images = np.stack([image for genuine, forged, _, _ in pairs for image in (genuine, forged)])
-    return Batch(images=images, labels=np.tile(np.float32([0, 1]), n_pairs), regions=regions, region_known=known)
+    return Batch(
+        images=images, labels=np.tile(np.array([0, 1], np.float32), n_pairs), regions=regions, region_known=known
+    )
 
 
 def stream_batches(
     data: TwinData, choices: PairChoices, n_pairs: int, *, seed: int, steps: range, threads: int = 2, ahead: int = 6
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Batches of the given steps, in order, drawn ahead in threads; at most ``ahead`` are held."""
     with ThreadPoolExecutor(threads) as pool:
         pending = []

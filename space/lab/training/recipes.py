@@ -40,6 +40,7 @@ class Recipe:
 
     @property
     def n_images(self) -> int:
+        """Seen in training, both twins counted."""
         return sum(phase.n_images for phase in self.phases)
 
 

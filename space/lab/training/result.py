@@ -28,7 +28,14 @@ class Predictions:
 
 
 def predict_split(
-    member: FrameMember, data: TwinData, *, margin: float, input_px: int, bf16: bool, device: str = "cpu", chunk: int = 256
+    member: FrameMember,
+    data: TwinData,
+    *,
+    margin: float,
+    input_px: int,
+    bf16: bool,
+    device: str = "cpu",
+    chunk: int = 256,
 ) -> Predictions:
     """Logits of every face of a split, in chunks so that memory stays bounded."""
     logits = []
@@ -46,7 +53,11 @@ def predict_split(
 def estimate_auc(predictions: Predictions, *, seed: int = 0) -> Estimate:
     """Frame-level, within-dataset AUC with its interval by source."""
     return bootstrap_by_source(
-        auc, predictions.labels, predictions.logits.astype(np.float64), predictions.sources, rng=np.random.default_rng(seed)
+        auc,
+        predictions.labels,
+        predictions.logits.astype(np.float64),
+        predictions.sources,
+        rng=np.random.default_rng(seed),
     )
 
 
@@ -62,6 +73,7 @@ def save_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def load_predictions(path: Path) -> Predictions:
+    """What ``save_predictions`` wrote."""
     with np.load(path) as arrays:
         return Predictions(
             arrays["names"].tolist(), arrays["labels"], arrays["sources"].tolist(), arrays["logits"].astype(np.float32)
@@ -77,7 +89,8 @@ def describe_recipe(recipe: Recipe) -> str:
     """A recipe in a line, for the card."""
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
     return (
-        f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), twins in a batch of {2 * recipe.batch_pairs}, "
+        f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), "
+        f"twins in a batch of {2 * recipe.batch_pairs}, "
         f"{recipe.self_blend_share:.0%} self-blended, region head, AdamW {recipe.peak_lr:g} cosine, "
         f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import RECIPES
 from space.lab.training.result import estimate_auc, predict_split, save_predictions
 
+RECIPE_FILE = "recipe.json"
 MEMBER_FILE = "member.pt"
 PREDICTIONS_FILE = "val.npz"
 
@@ -34,6 +37,7 @@ def train_member(recipe_name: str, data: Path, twins: Path, out: Path, *, device
     validation = TwinData(data, twins, split="val")
     trainer = Trainer(recipe, TwinData(data, twins, split="train"), validation, out, device=device)
     member = trainer.run()
+    (out / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     torch.save(member.state_dict(), out / MEMBER_FILE)
     predictions = predict_split(
         member, validation, margin=recipe.margin, input_px=recipe.input_px, bf16=False, device=device

@@ -8,6 +8,7 @@ true manipulated region.
 from __future__ import annotations
 
 import csv
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 from space.analysis.faces import FaceMesh
 from space.contract import F32, U8
+
+log = logging.getLogger(__name__)
 
 REGION_PX = 56  # side of a region map; four cells of the region head at 224 px
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -64,21 +67,33 @@ class Shards:
                 for sample in (s for s in samples if s.shard == shard):
                     self._data[sample.name] = archive.read(f"{sample.name}.jpg")
 
+    def encoded(self, name: str) -> bytes:
+        """JPEG bytes."""
+        return self._data[name]
+
     def image(self, name: str) -> U8:
+        """(224, 224, 3) RGB."""
         return decode_rgb(self._data[name])
 
 
 def register_twin(fake: U8, real: U8) -> F32 | None:
     """The affine from the real crop's pixels to the fake's, or None where ECC finds none."""
-    gray_fake, gray_real = (cv2.resize(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), None, fx=0.5, fy=0.5) for x in (fake, real))
+    gray = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (fake, real)]
+    gray_fake, gray_real = (cv2.resize(x, None, fx=0.5, fy=0.5) for x in gray)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
     try:
         score, affine = cv2.findTransformECC(
-            gray_real, gray_fake, IDENTITY.copy(), cv2.MOTION_AFFINE, stop, None, 5  # type: ignore[call-overload]
+            gray_real,
+            gray_fake,
+            IDENTITY.copy(),
+            cv2.MOTION_AFFINE,
+            stop,
+            None,
+            5,  # type: ignore[call-overload]
         )
     except cv2.error:  # ECC's way of saying that it did not converge
         return None
-    affine = affine.astype(np.float32)
+    affine = np.asarray(affine, np.float32)
     affine[:, 2] *= 2
     if score < 0.85 or np.abs(affine - IDENTITY)[:, :2].max() > 0.15:
         return None
@@ -99,7 +114,9 @@ def manipulated_region(fake: U8, real: U8, fake_from_real: F32) -> U8:
     difference = np.abs(blurred[0] - blurred[1]).max(axis=2)
     difference = cv2.GaussianBlur(difference, (0, 0), 5.0)
     soft = np.clip((difference - 5.0) / 12.0, 0, 1)  # JPEG and resampling alone stay below 5 grey levels
-    return cv2.resize((soft * 255).astype(np.uint8), (REGION_PX, REGION_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(
+        cv2.resize((soft * 255).astype(np.uint8), (REGION_PX, REGION_PX), interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 def _find_landmarks(images: Iterator[bytes]) -> Iterator[F32]:
@@ -124,7 +141,7 @@ def _prepare_chunk(folder: Path, samples: list[Sample], twins: Mapping[str, Samp
         affine = register_twin(fake, real)
         if affine is not None:
             affines[i], regions[i] = affine, manipulated_region(fake, real, affine)
-    landmarks = np.stack(list(_find_landmarks(shards._data[s.name] for s in samples)))
+    landmarks = np.stack(list(_find_landmarks(shards.encoded(s.name) for s in samples)))
     return {"landmarks": landmarks.astype(np.float16), "affines": affines, "regions": regions}
 
 
@@ -154,7 +171,7 @@ def prepare(folder: Path, out: Path, *, workers: int = 2, chunk: int = 500) -> P
             partial = path.with_suffix(".partial.npz")
             np.savez(partial, **job.result())
             partial.rename(path)
-            print(f"prepared {done}/{len(jobs)} chunks", flush=True)
+            log.info("prepared %d of %d chunks", done, len(jobs))
     chunks = [np.load(out / f"chunk-{start // chunk:04d}.npz") for start in starts]
     np.savez(
         out / "twins.npz",

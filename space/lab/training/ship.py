@@ -1,0 +1,305 @@
+"""From finished runs to shipped files: weights, cards, and the ensemble's record."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from space.analysis.crops import cut_crop
+from space.analysis.faces import FaceFinder
+from space.analysis.maps import map_crops
+from space.analysis.scores import batched, score_crops
+from space.analysis.verdict import Combination, sigmoid
+from space.contract import Crop, Face
+from space.errors import SourceError
+from space.intake.frames import sample_frames
+from space.intake.source import open_source
+from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
+from space.lab.training.calibration import expected_calibration_error, fit_calibration, verdict_levels
+from space.lab.training.pairs import TwinData, frame_crops
+from space.lab.training.recipes import RECIPES, Recipe
+from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
+from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
+from space.lab.training.twins import IDENTITY
+from space.models.cards import (
+    UNCALIBRATED,
+    Card,
+    EnsembleRecord,
+    Metric,
+    Params,
+    Thresholds,
+    write_record,
+)
+from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
+from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
+from space.settings import Limits, Settings
+
+log = logging.getLogger(__name__)
+
+VERSION = "0.1"
+DATA = (
+    "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
+    "Dolhansky et al. 2020, for research)"
+)
+LICENCE = "Research use, as the terms of the DFDC data ask"
+DATASET = "DFDC face crops, val split by source video"
+CALIBRATION_SEED = 0
+N_HEAT = 200  # faces of either kind
+MOST_AGREE = 0.98  # share of held-out faces on which the members' spread does not count as disagreement
+MIN_FACES = 3
+MAX_INTERVAL_WIDTH = 0.6
+MIN_WEIGHT = 0.2
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with its predictions on the validation split."""
+
+    folder: Path
+    recipe: Recipe
+    predictions: Predictions
+
+    @property
+    def member_name(self) -> str:
+        """What the member is called in cards and on the command line."""
+        return self.recipe.architecture.replace("_", "-")
+
+
+def ship_runs(
+    folders: Sequence[Path], data: Path, twins: Path, genuine: Sequence[Path], out: Path, *, min_bits_per_pixel: float
+) -> list[Path]:
+    """Write weights, cards and the ensemble's record.
+
+    Half of the validation sources fit calibrations and thresholds; the figures in the cards are the other
+    half's where a fit could flatter them (ECE), and the whole split's where it cannot (AUC).
+
+    Args:
+        folders: finished runs, one per member.
+        data, twins: what they were trained on.
+        genuine: folders of genuine photos or clips, of which the calibration half is used.
+        out: receives ``<member>.safetensors``, ``<member>.json`` and ``ensemble.json``.
+        min_bits_per_pixel: below it a video counts as heavily compressed.
+    """
+    runs = [_read_run(folder) for folder in folders]
+    if any(run.predictions.names != runs[0].predictions.names for run in runs):
+        raise ValueError("the runs were validated on different faces")
+    out.mkdir(parents=True, exist_ok=True)
+    fit = calibration_half(runs[0].predictions.sources)
+    cards = [_ship_member(run, fit, out) for run in runs]
+    logits = {run.member_name: run.predictions.logits for run in runs}
+    weights = tuple(1 / len(runs) for _ in runs)
+    draft = _draft_record(cards, weights, min_bits_per_pixel)
+    combination = Combination(
+        tuple(card.name for card in cards), weights, tuple(card.calibration for card in cards), draft
+    )
+    predictions = runs[0].predictions
+    mean = combination.logits(logits)
+    calibration = fit_calibration(predictions.labels[fit], mean[fit])
+    p_fake = calibration.p_fake(mean)
+    write_record(draft, out / ENSEMBLE_FILE)
+    ensemble = load_ensemble(folder=out)
+    outside = np.array([calibration.p_fake(x) for x in score_genuine(genuine, ensemble, combination)])
+    labels = predictions.labels
+    little, some, strong = verdict_levels([p_fake[fit & (labels == 0)], outside], p_fake[fit & (labels == 1)])
+    spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
+    full_scale, heat_min = _heat_levels(data, twins, ensemble, combination, p_fake, predictions, some)
+    thresholds = Thresholds(
+        little_below=little,
+        some_from=some,
+        strong_from=strong,
+        max_disagreement=float(np.quantile(spread[fit], MOST_AGREE)),
+        min_faces=MIN_FACES,
+        max_interval_width=MAX_INTERVAL_WIDTH,
+        min_weight=MIN_WEIGHT,
+        min_bits_per_pixel=min_bits_per_pixel,
+    )
+    record = EnsembleRecord(
+        name=draft.name,
+        version=VERSION,
+        members=draft.members,
+        calibration=calibration,
+        thresholds=thresholds,
+        heat_full_scale=full_scale / calibration.temperature,
+        heat_min=heat_min / calibration.temperature,
+        metrics=_ensemble_metrics(predictions, p_fake, fit, thresholds),
+    )
+    write_record(record, out / ENSEMBLE_FILE)
+    return sorted(out.iterdir())
+
+
+def calibration_half(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of the names (sources, files) belong to the half that fits; the other half only tests."""
+    return np.array([int(sha256(name.encode()).hexdigest()[:8], 16) % 2 == 0 for name in names])
+
+
+def _read_run(folder: Path) -> FinishedRun:
+    name = json.loads((folder / RECIPE_FILE).read_text())["name"]
+    return FinishedRun(folder, RECIPES[name], load_predictions(folder / PREDICTIONS_FILE))
+
+
+def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
+    recipe, predictions = run.recipe, run.predictions
+    member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
+    member.load_state_dict(torch.load(run.folder / MEMBER_FILE, weights_only=True))
+    file = f"{run.member_name}.safetensors"
+    sha = save_weights(member, out / file)
+    seconds = read_log(run.folder)[-1]["seconds"]
+    card = Card(
+        name=run.member_name,
+        version=VERSION,
+        architecture=recipe.architecture,
+        params=Params(region_head=True, dropout=recipe.dropout),
+        input_px=recipe.input_px,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        margin=recipe.margin,
+        calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
+        metrics=(_auc_metric(estimate_auc(predictions)),),
+        recipe=describe_recipe(recipe),
+        data=DATA,
+        licence=LICENCE,
+        weights=file,
+        sha256=sha,
+        images_seen=recipe.n_images,
+        training_cost=f"{seconds / 60:.0f} minutes on one shared x86 core",
+        created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    write_record(card, out / f"{card.name}.json")
+    return card
+
+
+def _draft_record(cards: Sequence[Card], weights: Sequence[float], min_bits_per_pixel: float) -> EnsembleRecord:
+    """The record before its own calibration is known: enough to load and run the members."""
+    return EnsembleRecord(
+        name="telltale",
+        version=VERSION,
+        members=tuple((card.name, weight) for card, weight in zip(cards, weights, strict=True)),
+        calibration=UNCALIBRATED,
+        thresholds=Thresholds(0.0, 1.0, 1.0, 1.0, MIN_FACES, 1.0, 0.0, min_bits_per_pixel),
+        heat_full_scale=1.0,
+        heat_min=0.0,
+        metrics=(),
+    )
+
+
+def score_genuine(folders: Sequence[Path], ensemble: Ensemble, combination: Combination) -> Iterator[float]:
+    """The ensemble's uncalibrated logit of every genuine photo and clip in the calibration half.
+
+    A clip's is the mean over its usable faces. A file without a usable face, or that cannot be read, is
+    left out: it says nothing about false alarms.
+    """
+    settings = Settings(n_frames=8)
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
+    chosen = [path for path, fits in zip(files, calibration_half([p.name for p in files]), strict=True) if fits]
+    with FaceFinder(settings.faces) as finder:
+        for path in chosen:
+            faces = [face for face in _read_faces(path, finder, settings.n_frames) if face.quality.usable]
+            if faces:
+                yield float(combination.logits(score_faces(faces, ensemble)).mean())
+
+
+def _read_faces(path: Path, finder: FaceFinder, n_frames: int) -> Iterator[Face]:
+    limits = Limits()
+    try:
+        for frame in sample_frames(open_source(path, limits=limits), n_frames, limits=limits):
+            yield from finder.find_faces(frame)[:1]
+    except SourceError as error:
+        log.warning("%s: %s", path.name, error.code)
+
+
+def score_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, NDArray[np.float32]]:
+    """Member -> raw logits (n,)."""
+    raw = {}
+    for member in ensemble.members:
+        crops = (cut_crop(f.patch, f.box_xyxy, margin=member.card.margin, input_px=member.card.input_px) for f in faces)
+        raw[member.card.name] = score_crops(member, batched(crops, 8)).logits
+    return raw
+
+
+def _heat_levels(
+    data: Path,
+    twins: Path,
+    ensemble: Ensemble,
+    combination: Combination,
+    p_fake: NDArray[np.float64],
+    predictions: Predictions,
+    some_from: float,
+) -> tuple[float, float]:
+    """What is drawn at full colour, and what counts as no reaction, from the maps' hottest cells.
+
+    Full colour: what nine in ten forged faces called "some" stay below. No reaction: the median of genuine
+    faces. In uncalibrated logit units of the ensemble.
+    """
+    validation = TwinData(data, twins, split="val")
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    called = np.flatnonzero((p_fake >= some_from) & (predictions.labels == 1))
+    genuine = np.flatnonzero(predictions.labels == 0)
+    picked = [rng.permutation(rows)[:N_HEAT] for rows in (called, genuine)]
+    hottest = []
+    for rows in picked:
+        names = [predictions.names[i] for i in rows]
+        total = np.zeros(0)
+        for member in ensemble.members:
+            card = member.card
+            images = frame_crops(validation, names, margin=card.margin, input_px=card.input_px)
+            crops = (Crop(image=image, frame_from_crop=IDENTITY) for image in images)
+            _, maps = map_crops(member, batched(crops, 8))
+            layered = maps.layered * combination.map_scales[card.name]
+            total = layered if not total.size else total + layered
+        hottest.append(total.reshape(len(names), -1).max(axis=1))
+    return float(np.quantile(hottest[0], 0.9)), float(np.median(hottest[1]))
+
+
+def _auc_metric(estimate: Estimate) -> Metric:
+    return Metric(
+        name="auc",
+        value=round(estimate.value, 4),
+        interval=(round(estimate.low, 4), round(estimate.high, 4)),
+        level="frame",
+        protocol="within",
+        dataset=DATASET,
+        n=estimate.n,
+        note="bootstrap by source video, 1000 draws",
+    )
+
+
+def _ensemble_metrics(
+    predictions: Predictions,
+    p_fake: NDArray[np.float64],
+    fit: NDArray[np.bool_],
+    thresholds: Thresholds,
+) -> tuple[Metric, ...]:
+    labels, test = predictions.labels, ~fit
+    estimate = bootstrap_by_source(auc, labels, p_fake, predictions.sources, rng=np.random.default_rng(0))
+    rates = {
+        "false_alarm_rate": (p_fake[test & (labels == 0)] >= thresholds.some_from, "genuine called some or strong"),
+        "detection_rate": (p_fake[test & (labels == 1)] >= thresholds.some_from, "forged called some or strong"),
+        "miss_rate": (p_fake[test & (labels == 1)] < thresholds.little_below, "forged called little"),
+    }
+    note = "half of the sources that did not fit calibration and thresholds"
+    return (
+        _auc_metric(estimate),
+        Metric(
+            "ece",
+            round(expected_calibration_error(labels[test], p_fake[test]), 4),
+            None,
+            "frame",
+            "within",
+            DATASET,
+            int(test.sum()),
+            f"10 bins of equal size, both classes weighted alike; {note}",
+        ),
+        *(
+            Metric(name, round(float(hits.mean()), 4), None, "frame", "within", DATASET, len(hits), f"{what}; {note}")
+            for name, (hits, what) in rates.items()
+        ),
+    )

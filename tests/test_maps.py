@@ -1,0 +1,179 @@
+"""Heat maps: exact where theory says so, raw, and placed where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from space.analysis.maps import LAYERS, face_maps, filter_by_last, lay_maps, map_crops, total_heat
+from space.analysis.scores import batched, score_crops
+from space.contract import Crop
+from space.models.cards import UNCALIBRATED, Card, Params
+from space.models.member import FrameMember, normalise
+from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
+from space.models.weights import LoadedMember
+
+IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+PX = 96
+
+
+def find_linear(module: FrameMember) -> torch.nn.Linear:
+    return next(layer for layer in reversed(list(module.head)) if isinstance(layer, torch.nn.Linear))
+
+
+def make_member(architecture: str, seed: int = 0) -> LoadedMember:
+    torch.manual_seed(seed)
+    module = build_member(architecture)
+    # untrained norms see tiny activations; a pass in training mode gives them running statistics
+    module.train()(torch.randn(8, 3, PX, PX))
+    # a head that an untrained network's features speak to, so that there is something to map
+    with torch.no_grad():
+        features = module.eval().tail(module.trunk(torch.randn(4, 3, PX, PX))).mean(dim=(0, 2, 3))
+        find_linear(module).weight.copy_(features / features.norm() + 0.02 * torch.randn_like(features))
+    card = Card(
+        name="member",
+        version="1",
+        architecture=architecture,
+        params=Params(),
+        input_px=PX,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        margin=1.0,
+        calibration=UNCALIBRATED,
+        metrics=(),
+        recipe="untrained",
+        data="none",
+        licence="none",
+        weights="member.safetensors",
+        sha256="0" * 64,
+        images_seen=0,
+        training_cost="none",
+        created="2025-01-01T00:00:00Z",
+    )
+    return LoadedMember(card=card, module=module.eval().requires_grad_(False))
+
+
+def make_crops(n: int, seed: int = 0) -> list[Crop]:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, size=(n, PX, PX, 3), dtype=np.uint8)
+    return [Crop(image=image, frame_from_crop=IDENTITY) for image in images]
+
+
+@pytest.fixture(scope="module", params=["efficientnet_b0", "resnext50_32x4d"])
+def member(request: pytest.FixtureRequest) -> LoadedMember:
+    return make_member(request.param)
+
+
+def test_one_pass_gives_the_same_logits_as_scoring(member: LoadedMember) -> None:
+    crops = make_crops(5)
+    scores, maps = map_crops(member, batched(crops, 2))
+    assert scores.logits == pytest.approx(score_crops(member, batched(crops, 3)).logits, abs=1e-4)
+    assert maps.penultimate.shape == maps.layered.shape == (5, PX // 16, PX // 16)
+    assert maps.last.shape == (5, PX // 32, PX // 32)
+
+
+def test_maps_are_raw_and_not_negative(member: LoadedMember) -> None:
+    _, maps = map_crops(member, batched(make_crops(4), 4))
+    for layer in LAYERS:
+        values = getattr(maps, layer)
+        assert values.dtype == np.float32
+        assert np.isfinite(values).all()
+        assert (values >= 0).all()
+    peaks = maps.last.reshape(4, -1).max(axis=1)
+    assert (peaks > 0).any()
+    assert len(set(peaks.tolist())) == len(peaks), "every map scaled to one maximum"
+
+
+def test_last_block_contributions_and_bias_add_up_to_the_logit(member: LoadedMember) -> None:
+    """Pooling and a linear head: gradient x activation over the last block plus bias is the logit."""
+    images = torch.randn(3, 3, PX, PX)
+    last = member.module.tail(member.module.trunk(images)).requires_grad_(True)
+    logits = member.module.head(last).flatten()
+    gradient = torch.autograd.grad(logits.sum(), last)[0]
+    linear = find_linear(member.module)
+    total = (gradient * last).sum(dim=(1, 2, 3)) + linear.bias
+    assert total.detach().numpy() == pytest.approx(logits.detach().numpy(), abs=1e-4)
+
+
+def test_the_last_map_is_that_sum_s_positive_part(member: LoadedMember) -> None:
+    crops = make_crops(2)
+    _, maps = map_crops(member, batched(crops, 2))
+    images = normalise(torch.from_numpy(np.stack([c.image for c in crops])), IMAGENET_MEAN, IMAGENET_STD)
+    with torch.no_grad():
+        last = member.module.tail(member.module.trunk(images))
+        linear = find_linear(member.module)
+        cells = torch.einsum("c,nchw->nhw", linear.weight[0], last) / (last.shape[2] * last.shape[3])
+    assert maps.last == pytest.approx(torch.relu(cells).numpy(), abs=1e-5)
+
+
+def test_maps_change_when_weights_are_randomised() -> None:
+    crops = make_crops(2)
+    first, second = (map_crops(make_member("efficientnet_b0", seed), batched(crops, 2))[1] for seed in (1, 2))
+    correlation = np.corrcoef(first.layered.ravel(), second.layered.ravel())[0, 1]
+    assert abs(correlation) < 0.6
+
+
+def test_no_faces_give_empty_maps(member: LoadedMember) -> None:
+    scores, maps = map_crops(member, batched([], 4))
+    assert scores.logits.shape == (0,)
+    assert maps.layered.shape == (0, PX // 16, PX // 16)
+    assert score_crops(member, batched([], 4)).logits.shape == (0,)
+
+
+cells = st.integers(1, 4).flatmap(
+    lambda n: st.tuples(
+        arrays(np.float32, (1, 2 * n, 2 * n), elements=st.floats(0, 100, width=32)),
+        arrays(np.float32, (1, n, n), elements=st.floats(0, 100, width=32)),
+    )
+)
+
+
+@given(cells)
+def test_layered_is_zero_where_either_layer_is(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    fine, coarse = pair
+    layered = filter_by_last(torch.from_numpy(fine), torch.from_numpy(coarse)).numpy()
+    assert (layered >= 0).all()
+    assert (layered[fine == 0] == 0).all()
+    if not coarse.any():
+        assert not layered.any()
+
+
+def test_layered_keeps_the_unit() -> None:
+    """Where both layers say the same density per fine cell, so does the layered map."""
+    fine, coarse = torch.full((1, 14, 14), 0.3), torch.full((1, 7, 7), 1.2)
+    assert filter_by_last(fine, coarse).numpy() == pytest.approx(np.full((1, 14, 14), 0.3), abs=1e-6)
+
+
+def test_maps_are_laid_where_the_crop_lies() -> None:
+    """A hot cell in the middle of a shifted crop is hot at that place of the picture, and nothing outside is."""
+    cells_map = np.zeros((7, 7), np.float32)
+    cells_map[3, 3] = 2.0
+    crop = Crop(np.zeros((70, 70, 3), np.uint8), np.array([[1, 0, 100], [0, 1, 50]], np.float32))
+    picture = Crop(np.zeros((200, 200, 3), np.uint8), IDENTITY)
+    laid = lay_maps(picture, {"a": crop}, {"a": {"layered": cells_map}}, {"a": 0.5})
+    row, column = np.unravel_index(laid.layered.argmax(), laid.layered.shape)
+    assert (row, column) == pytest.approx((84.5, 134.5), abs=1)
+    assert laid.layered.max() == pytest.approx(1.0, abs=0.02)
+    outside = np.ones((200, 200), bool)
+    outside[50:120, 100:170] = False
+    assert not laid.layered[outside].any()
+
+
+def test_members_are_added_in_the_ensemble_s_units() -> None:
+    crop = Crop(np.zeros((64, 64, 3), np.uint8), IDENTITY)
+    one, two = np.full((4, 4), 1.0, np.float32), np.full((4, 4), 3.0, np.float32)
+    maps = {"a": {"layered": one}, "b": {"layered": two}}
+    scales = {"a": 0.5, "b": 0.25}
+    laid = lay_maps(crop, {"a": crop, "b": crop}, maps, scales)
+    assert laid.layered == pytest.approx(np.full((64, 64), 1.25), abs=1e-5)
+    assert total_heat(maps, scales) == pytest.approx(16 * 1.25)
+
+
+def test_face_maps_picks_one_face(member: LoadedMember) -> None:
+    _, maps = map_crops(member, batched(make_crops(3), 3))
+    picked = face_maps([maps], 1)
+    assert picked["member"]["layered"] == pytest.approx(maps.layered[1])
