@@ -55,6 +55,14 @@ class TelltaleError(Exception):
         details = ", ".join(f"{key}={value}" for key, value in params.items())
         super().__init__(f"{code}: {details}" if details else code)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross the border between processes."""
+        return _rebuild, (type(self), self.code, dict(self.params))
+
+
+def _rebuild(kind: type[TelltaleError], code: str, params: Mapping[str, str | int | float]) -> TelltaleError:
+    return kind(code, **params)
+
 
 class SourceError(TelltaleError):
     """The input was refused."""

@@ -1,0 +1,318 @@
+"""The command line: ``python -m space …``.
+
+Exit status: 0 a report was made, whatever the verdict; 2 the input was refused (code and sentence on
+standard error); 1 the fault is ours.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from space.errors import InternalError, RequestError, TelltaleError
+from space.settings import MAX_FRAMES, MIN_FRAMES, PROJECT_ROOT, Settings
+from space.texts import FALLBACK_LANGUAGE, describe_error, languages, render
+
+if TYPE_CHECKING:
+    from space.contract import Analysis
+    from space.models.cards import Card
+
+app = typer.Typer(
+    name="space",
+    help="Telltale checks a video or a photo for a manipulated face and shows what gives it away.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(name="models", help="The models behind a check.", no_args_is_help=True)
+app.add_typer(models_app)
+
+
+class Engine(str, Enum):
+    """What does the work of a scan."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+# --- options that several commands share ------------------------------------------------------
+
+
+def _known_language(lang: str) -> str:
+    if lang not in languages():
+        raise typer.BadParameter(f"choose one of {', '.join(languages())}")
+    return lang
+
+
+Frames = Annotated[
+    int, typer.Option("--frames", help=f"Frames to look at, equally far apart: {MIN_FRAMES} to {MAX_FRAMES}.")
+]
+Members = Annotated[
+    str | None, typer.Option("--members", metavar="NAME=WEIGHT,…", help="Models and their weights; see models list.")
+]
+Maps = Annotated[bool, typer.Option("--maps/--no-maps", help="Heat maps and parts of the face.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Language = Annotated[
+    str, typer.Option("--lang", callback=_known_language, help=f"Language of the words: {', '.join(languages())}.")
+]
+
+DEFAULTS = Settings()
+
+
+def _settings(frames: int, members: str | None, *, maps: bool) -> Settings:
+    if not MIN_FRAMES <= frames <= MAX_FRAMES:
+        raise RequestError("bad_frames", n_frames=frames, minimum=MIN_FRAMES, maximum=MAX_FRAMES)
+    if members is None:
+        return Settings(n_frames=frames, maps=maps)
+    from space.models.weights import parse_members
+
+    return Settings(n_frames=frames, maps=maps, members=parse_members(members))
+
+
+@contextmanager
+def _exit_on_error(lang: str = FALLBACK_LANGUAGE) -> Iterator[None]:
+    """Turn an error into its code and sentence on standard error, and into its exit status."""
+    try:
+        yield
+    except TelltaleError as error:
+        _fail(error, lang)
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:  # noqa: BLE001 - the last door: the trace is for us, the sentence for the person
+        traceback.print_exc()
+        _fail(InternalError("internal"), lang, cause=error)
+
+
+def _fail(error: TelltaleError, lang: str, *, cause: Exception | None = None) -> None:
+    typer.echo(f"{error.code}: {describe_error(error, lang=lang)}", err=True)
+    raise typer.Exit(error.exit_status) from cause
+
+
+def _progress(*, quiet: bool) -> Progress:
+    """A progress bar on standard error; silent where nobody watches."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+
+
+# --- check ------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(help="A video or photo file.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json and the pictures.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File for the report alone; - for standard output.")
+    ] = None,
+    frames: Frames = DEFAULTS.n_frames,
+    members: Members = None,
+    maps: Maps = DEFAULTS.maps,
+    quiet: Quiet = False,
+    lang: Language = FALLBACK_LANGUAGE,
+) -> None:
+    """Check one video or photo and print the verdict with its reasons."""
+    from space.output import prepare_folder, to_text, write_analysis, write_report
+
+    with _exit_on_error(lang):
+        settings = _settings(frames, members, maps=maps)
+        if out is not None:
+            prepare_folder(out)
+        analysis = _run_check(source, settings, quiet=quiet, lang=lang)
+        if str(json_file) == "-":
+            typer.echo(to_text(analysis.report), nl=False)
+            quiet, json_file = True, None
+        written = [] if out is None else [write_analysis(analysis, out)]
+        if json_file is not None:
+            written.append(write_report(analysis.report, json_file))
+        if not quiet:
+            from space.console import print_report
+
+            print_report(Console(), analysis.report, written=written, lang=lang)
+
+
+def _run_check(source: str, settings: Settings, *, quiet: bool, lang: str) -> Analysis:
+    from space.intake.source import open_source
+
+    clip = open_source(source, limits=settings.limits)  # first: a refusal should not wait for the models
+    from space.analysis.pipeline import check_clip
+    from space.models.weights import load_ensemble
+
+    with _progress(quiet=quiet) as bar:
+        task = bar.add_task(render("stage.source", lang=lang), total=1.0)
+
+        def show(stage: str, fraction: float) -> None:
+            bar.update(task, description=render(f"stage.{stage}", lang=lang), completed=fraction)
+
+        return check_clip(clip, settings=settings, ensemble=load_ensemble(settings.members), progress=show)
+
+
+# --- scan -------------------------------------------------------------------------------------
+
+
+@app.command()
+def scan(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, or CSV files with a column 'path'.")],
+    jsonl: Annotated[Path, typer.Option("--jsonl", help="File for the lines, one for each source.")],
+    engine: Annotated[Engine, typer.Option("--engine", help="This machine, or a Ray cluster.")] = Engine.LOCAL,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a scan into this file stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever the file holds.")] = False,
+    frames: Frames = DEFAULTS.n_frames,
+    members: Members = None,
+    maps: Maps = DEFAULTS.maps,
+    quiet: Quiet = False,
+    lang: Language = FALLBACK_LANGUAGE,
+) -> None:
+    """Check many videos and photos: one JSON line each, resumable; a bad file is a line, never an end."""
+    from space.scan import ScanError
+
+    with _exit_on_error(lang):
+        settings = _settings(frames, members, maps=maps)
+        if not resume and not force and jsonl.exists() and jsonl.stat().st_size:
+            complaint = f"{jsonl} exists: --resume goes on with it, --force begins anew"
+            raise typer.BadParameter(complaint, param_hint="--jsonl")
+        try:
+            _run_scan(sources, jsonl, engine, settings, resume=resume, quiet=quiet, lang=lang)
+        except ScanError as error:
+            raise typer.BadParameter(str(error)) from error
+
+
+def _run_scan(
+    arguments: list[str], jsonl: Path, engine: Engine, settings: Settings, *, resume: bool, quiet: bool, lang: str
+) -> None:
+    from space.output import prepare_folder
+    from space.scan import list_sources, make_check, scan_here, scan_sources, scan_with_ray
+
+    sources = list_sources(arguments, leave_out=jsonl)
+    make_engine = scan_with_ray if engine is Engine.RAY else scan_here
+    run = make_engine(partial(make_check, settings))
+    prepare_folder(jsonl.parent)
+    with _progress(quiet=quiet) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(path: str, done: int, total: int) -> None:
+            words = render("cli.scan.progress", {"n_done": done, "n_total": total}, lang=lang)
+            bar.update(task, completed=done, total=total, description=f"{words}  {Path(path).name}")
+
+        summary = scan_sources(sources, jsonl, engine=run, resume=resume, progress=show)
+    if not quiet:
+        text_id = "cli.scan.summary" if sources else "cli.scan.nothing"
+        typer.echo(render(text_id, asdict(summary), lang=lang))
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """The models that --members can name."""
+    from space.models.weights import list_members
+
+    with _exit_on_error():
+        cards = list_members()
+        if not cards:
+            typer.echo(render("cli.models.none"))
+            return
+        table = Table("name", "architecture", "version", "input px", "auc", box=None, padding=(0, 2, 0, 0))
+        for card in cards:
+            table.add_row(card.name, card.architecture, card.version, str(card.input_px), _auc(card))
+        Console().print(table)
+
+
+def _auc(card: Card) -> str:
+    """The member's first AUC with its level and protocol: a number that says less is worth nothing."""
+    for metric in card.metrics:
+        if metric.name == "auc":
+            return f"{metric.value:.3f} ({metric.level}, {metric.protocol}-dataset, n = {metric.n})"
+    return ""
+
+
+@models_app.command("info")
+def show_model(name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> None:
+    """A model's card as JSON: what it was trained on, and what it is worth."""
+    from space.models.documents import encode
+    from space.models.weights import describe_member
+
+    with _exit_on_error():
+        typer.echo(json.dumps(encode(describe_member(name)), ensure_ascii=False, indent=2))
+
+
+@models_app.command("import")
+def import_model(
+    checkpoint: Annotated[Path, typer.Argument(help="A public checkpoint: .pth or .safetensors.")],
+    architecture: Annotated[str, typer.Option("--architecture", help="Such as efficientnet_b4 or resnext50_32x4d.")],
+    name: Annotated[str, typer.Option("--name", help="The new model's name.")],
+    fake_index: Annotated[int, typer.Option("--fake-index", min=0, max=1, help="Which output means fake.")] = 1,
+    input_px: Annotated[
+        int | None, typer.Option("--input-px", min=32, help="Side of the crops it was made for.")
+    ] = None,
+    margin: Annotated[float, typer.Option("--margin", min=0.5, help="Side of those crops / side of the face.")] = 1.3,
+    licence: Annotated[str, typer.Option("--licence", help="Of the weights.")] = "unknown",
+) -> None:
+    """Take over a checkpoint in torchvision's, timm's or efficientnet_pytorch's layout."""
+    from space.models.imports import Origin, import_member
+
+    with _exit_on_error():
+        origin = Origin(input_px=input_px, margin=margin, licence=licence)
+        import_member(checkpoint, architecture, name=name, fake_index=1 if fake_index else 0, origin=origin)
+        typer.echo(render("cli.models.imported", {"name": name}))
+
+
+# --- the rest ---------------------------------------------------------------------------------
+
+
+@app.command()
+def bench(
+    source: Annotated[str, typer.Argument(help="A video with a face.")],
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each part is timed.")] = 5,
+    frames: Frames = DEFAULTS.n_frames,
+    members: Members = None,
+    quiet: Quiet = False,
+) -> None:
+    """Time and memory of a check, part by part, as one JSON line."""
+    with _exit_on_error(), _progress(quiet=quiet) as bar:
+        from space.bench import BenchError, measure
+
+        task = bar.add_task(render("cli.bench.progress", {"n_done": 0, "n_total": rounds + 1}), total=rounds + 1)
+
+        def show(done: int, total: int) -> None:
+            words = render("cli.bench.progress", {"n_done": done, "n_total": total})
+            bar.update(task, completed=done, description=words)
+
+        try:
+            result = measure(source, _settings(frames, members, maps=True), n_rounds=rounds, progress=show)
+        except BenchError as error:
+            raise typer.BadParameter(str(error)) from error
+    typer.echo(json.dumps(result))
+
+
+@app.command()
+def serve() -> None:
+    """Open the page in a browser: the same as python app.py."""
+    with _exit_on_error():
+        runpy.run_path(str(PROJECT_ROOT / "app.py"), run_name="__main__")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)
+def lab(context: typer.Context) -> None:
+    """Data, training and evaluation; needs requirements-dev.txt."""
+    try:
+        from space.lab.cli import app as lab_app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("space"):
+            raise
+        raise typer.BadParameter(f"{error.name} is missing: pip install -r requirements-dev.txt") from error
+    lab_app(context.args, prog_name="python -m space lab")

@@ -1,0 +1,128 @@
+"""A report in words for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text as Words
+
+from space.contract import Evidence, PartSummary, Report, Text, TrackReport, Verdict, VerdictCode
+from space.texts import load_texts, render, translate
+
+INDENT = (0, 0, 0, 2)
+
+# The terminal's own colours, not the shared palette's: only they are sure to be readable on its background.
+COLOURS: dict[VerdictCode, str] = {
+    "strong": "red",
+    "some": "yellow",
+    "inconclusive": "magenta",
+    "little": "cyan",
+    "not_applicable": "default",
+}
+
+
+def print_report(console: Console, report: Report, *, written: Iterable[Path] = (), lang: str) -> None:
+    """Print a report: verdict, reasons, people, moments, parts, limits, and where its files are."""
+    verdict = report.verdict
+    console.print(Words(translate(verdict.sentence, lang=lang), style=f"bold {COLOURS[verdict.code]}"))
+    console.print(_indent(_describe_source(report, lang)))
+    _section(console, "cli.reasons", _bullets(verdict.reasons, lang), lang=lang)
+    _section(console, "cli.next", Words(render(f"verdict.{verdict.code}.next", lang=lang)), lang=lang)
+    if report.tracks:
+        _section(console, "cli.people", _people(report.tracks, lang), lang=lang, n_tracks=len(report.tracks))
+    if report.evidence:
+        _section(console, "cli.moments", _moments(report, lang), lang=lang)
+    if report.parts is not None:
+        named = [part for part in report.parts.parts if part.compromising]
+        words = Words(translate(report.parts.sentence, lang=lang))
+        _section(console, "cli.parts", Group(words, _parts(named, lang)) if named else words, lang=lang)
+    _section(console, "cli.limits", _bullets(report.limits, lang), lang=lang)
+    for path in written:
+        console.print(Words(render("cli.written", {"path": str(path)}, lang=lang)), soft_wrap=True)
+
+
+def _section(console: Console, text_id: str, body: RenderableType, *, lang: str, **params: int) -> None:
+    console.print()
+    console.print(Words(render(text_id, params, lang=lang), style="bold"))
+    console.print(_indent(body))
+
+
+def _indent(body: RenderableType) -> Padding:
+    return Padding(body, INDENT)
+
+
+def _bullets(texts: Iterable[Text], lang: str) -> Group:
+    return Group(*(Words(f"• {translate(text, lang=lang)}") for text in texts))
+
+
+def _describe_source(report: Report, lang: str) -> Words:
+    source = report.source
+    facts = [source.container if source.codec is None else f"{source.container} {source.codec}"]
+    facts.append(f"{source.width}x{source.height}")
+    if source.duration_s:
+        facts.append(f"{_number(source.duration_s, 1, lang)} s")
+    facts.append(render("page.details.frames", {"n_frames": report.n_frames, "n_faces": report.n_faces}, lang=lang))
+    return Words(" · ".join(facts), style="dim")
+
+
+def _people(tracks: Iterable[TrackReport], lang: str) -> Table:
+    table = _table(lang, "", "cli.time", "cli.verdict", "cli.estimate", "cli.interval")
+    for track in tracks:
+        times = [frame.time_s for frame in track.frames]
+        table.add_row(
+            render("cli.person", {"track": track.id}, lang=lang),
+            f"{_number(min(times), 1, lang)}–{_number(max(times), 1, lang)} s" if len(times) > 1 else "",
+            Words(translate(track.verdict.sentence, lang=lang), style=COLOURS[track.verdict.code]),
+            *_estimate(track.verdict, lang),
+        )
+    return table
+
+
+def _estimate(verdict: Verdict, lang: str) -> tuple[str, str]:
+    """The calibrated probability and its interval, as numbers between 0 and 1."""
+    if verdict.p_fake is None:
+        return "", ""
+    interval = "–".join(_number(bound, 2, lang) for bound in verdict.interval) if verdict.interval else ""
+    return _number(verdict.p_fake, 2, lang), interval
+
+
+def _moments(report: Report, lang: str) -> Table:
+    several = len(report.tracks) > 1
+    table = _table(lang, "cli.time", *([""] if several else []), "cli.estimate", "", "")
+    for moment in report.evidence:
+        table.add_row(*_moment(moment, lang, several=several))
+    return table
+
+
+def _moment(moment: Evidence, lang: str, *, several: bool) -> list[str]:
+    cells = [f"{_number(moment.time_s, 1, lang)} s", _number(moment.p_fake, 2, lang)]
+    if several:
+        cells.insert(1, render("cli.person", {"track": moment.track}, lang=lang))
+    return [*cells, translate(moment.sentence, lang=lang), moment.overlay]
+
+
+def _parts(parts: Iterable[PartSummary], lang: str) -> Table:
+    table = _table(lang, "", "cli.share", "cli.lift", "cli.distance")
+    for part in parts:
+        table.add_row(
+            render(f"part.{part.name}.label", lang=lang),
+            f"{part.share:.0%}",
+            f"{_number(part.lift, 1, lang)}x",
+            "" if part.distance is None else _number(part.distance, 2, lang),
+        )
+    return table
+
+
+def _table(lang: str, *headings: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        table.add_column(render(heading, lang=lang) if heading else "", overflow="fold")
+    return table
+
+
+def _number(value: float, digits: int, lang: str) -> str:
+    return f"{value:.{digits}f}".replace(".", load_texts(lang)["number.decimal"])
