@@ -28,7 +28,10 @@ def find_linear(module: FrameMember) -> torch.nn.Linear:
 def make_member(architecture: str, seed: int = 0) -> LoadedMember:
     torch.manual_seed(seed)
     module = build_member(architecture)
-    # untrained norms see tiny activations; a pass in training mode gives them running statistics
+    # untrained norms see tiny activations; one pass gives them statistics
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
     module.train()(torch.randn(8, 3, PX, PX))
     # a head that an untrained network's features speak to, so that there is something to map
     with torch.no_grad():
