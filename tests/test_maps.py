@@ -36,7 +36,9 @@ def make_member(architecture: str, seed: int = 0) -> LoadedMember:
     # a head that an untrained network's features speak to, so that there is something to map
     with torch.no_grad():
         features = module.eval().tail(module.trunk(torch.randn(4, 3, PX, PX))).mean(dim=(0, 2, 3))
-        find_linear(module).weight.copy_(features / features.norm() + 0.02 * torch.randn_like(features))
+        find_linear(module).weight.copy_(
+            4 * features / features.square().sum() + 0.1 * torch.randn_like(features) / features.norm()
+        )
     card = Card(
         name="member",
         version="1",
