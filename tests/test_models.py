@@ -1,0 +1,171 @@
+"""Architectures: every registered one has the pieces and shapes that scores and heat maps rely on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torchvision import models as torchvision_models
+
+from space.models.cards import Params
+from space.models.efficientnet import SameConv2d
+from space.models.member import FrameMember, normalise
+from space.models.registry import ARCHITECTURES, build_member, build_network
+
+FRAME = [name for name, entry in ARCHITECTURES.items() if entry.kind == "frame"]
+N_IMAGENET = 1000  # outputs of the published networks
+PX = 64
+
+
+def test_registry_holds_the_published_families() -> None:
+    assert {f"efficientnet_b{i}" for i in range(8)} <= ARCHITECTURES.keys()
+    assert {"resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "resnext50_32x4d_lstm"} <= ARCHITECTURES.keys()
+    assert all(entry.name == name for name, entry in ARCHITECTURES.items())
+
+
+@pytest.mark.parametrize("name", FRAME)
+def test_frame_member_is_cut_at_strides_16_and_32(name: str) -> None:
+    with torch.device("meta"):
+        member = build_member(name, region_head=True).eval()
+        images = torch.empty(2, 3, PX, PX)
+        penultimate = member.trunk(images)
+        last = member.tail(penultimate)
+        logits, region = member.forward_with_region(images)
+    assert penultimate.shape[2:] == (PX // 16, PX // 16)
+    assert last.shape[2:] == (PX // 32, PX // 32)
+    assert logits.shape == (2,)
+    assert region.shape == (2, PX // 16, PX // 16)
+    assert {key.split(".")[0] for key in member.state_dict()} == {"trunk", "tail", "head", "region"}
+
+
+@pytest.mark.parametrize("name", FRAME)
+def test_frame_member_has_the_published_number_of_parameters(name: str) -> None:
+    published = next(iter(torchvision_models.get_model_weights(name))).meta["num_params"]
+    with torch.device("meta"):
+        member = build_member(name)
+    head = member.head[-1]
+    assert isinstance(head, nn.Linear)
+    spared = (N_IMAGENET - 1) * (head.in_features + 1)
+    assert sum(value.numel() for value in member.parameters()) == published - spared
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "resnext50_32x4d"])
+def test_region_head_leaves_the_logit_alone(name: str) -> None:
+    torch.manual_seed(0)
+    member = build_member(name, region_head=True).eval()
+    images = torch.randn(2, 3, PX, PX)
+    with torch.no_grad():
+        logits = member(images)
+        beside, _ = member.forward_with_region(images)
+    assert torch.equal(logits, beside)
+    assert logits[0] != logits[1]
+
+
+def test_member_without_region_head_says_so() -> None:
+    with torch.device("meta"):
+        member = build_member("efficientnet_b0")
+        with pytest.raises(ValueError, match="no region head"):
+            member.forward_with_region(torch.empty(1, 3, PX, PX))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "complaint"),
+    [
+        ("efficientnet_b0", Params(hidden=16), "hidden"),
+        ("resnext50_32x4d", Params(padding="same"), "one padding"),
+        ("resnext50_32x4d", Params(bn_eps=1e-3), "one bn_eps"),
+        ("resnext50_32x4d_lstm", Params(region_head=True), "only be told"),
+        ("resnext50_32x4d_lstm", Params(padding="same"), "only be told"),
+    ],
+)
+def test_parameter_that_an_architecture_does_not_have_is_refused(name: str, params: Params, complaint: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=complaint):
+        build_network(name, params)
+
+
+def test_unknown_architecture_is_no_frame_member() -> None:
+    with pytest.raises(KeyError):
+        build_member("efficientnet_b8")
+    with pytest.raises(ValueError, match="sequences"):
+        build_member("resnext50_32x4d_lstm")
+
+
+@pytest.mark.parametrize(("params", "eps"), [(Params(), 1e-5), (Params(bn_eps=1e-3), 1e-3)])
+def test_epsilon_reaches_every_batch_norm(params: Params, eps: float) -> None:
+    with torch.device("meta"):
+        member = build_network("efficientnet_b0", params)
+    assert {module.eps for module in member.modules() if isinstance(module, nn.BatchNorm2d)} == {eps}
+
+
+@pytest.mark.parametrize(("dropout", "expected"), [(None, 0.2), (0.35, 0.35)])
+def test_dropout_is_as_published_or_as_chosen(dropout: float | None, expected: float) -> None:
+    with torch.device("meta"):
+        member = build_member("efficientnet_b0", dropout=dropout)
+    assert [module.p for module in member.head.modules() if isinstance(module, nn.Dropout)] == [expected]
+
+
+# --- TensorFlow's padding ---------------------------------------------------------------------------
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), kernel=st.sampled_from([3, 5]), stride=st.integers(1, 3))
+def test_same_padding_gives_a_cell_for_every_started_stride(height: int, width: int, kernel: int, stride: int) -> None:
+    convolution = SameConv2d(1, 1, kernel, stride=stride)
+    with torch.no_grad():
+        cells = convolution(torch.zeros(1, 1, height, width))
+    assert cells.shape[2:] == (-(-height // stride), -(-width // stride))
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [
+        (4, [0, 2]),  # even: nothing before, one pixel after
+        (5, [-1, 1, 3]),  # odd: one on either side
+    ],
+)
+def test_same_padding_puts_the_odd_pixel_last(size: int, seen: list[int]) -> None:
+    """A kernel that reads its first column reports which column that is."""
+    convolution = SameConv2d(1, 1, 3, stride=2, bias=False)
+    columns = torch.arange(1.0, size + 1).expand(1, 1, size, size)
+    with torch.no_grad():
+        convolution.weight.zero_()
+        convolution.weight[0, 0, 1, 0] = 1
+        first = convolution(columns)[0, 0, 0]
+    assert first.tolist() == [column + 1 for column in seen]
+
+
+def test_same_padding_replaces_every_strided_convolution() -> None:
+    with torch.device("meta"):
+        member = build_network("efficientnet_b0", Params(padding="same"))
+        plain = build_network("efficientnet_b0", Params())
+    strided = [module for module in member.modules() if isinstance(module, nn.Conv2d) and max(module.stride) > 1]
+    assert len(strided) == 5  # stride 32
+    assert all(isinstance(module, SameConv2d) for module in strided)
+    assert {key: value.shape for key, value in member.state_dict().items()} == {
+        key: value.shape for key, value in plain.state_dict().items()
+    }
+
+
+# --- input ------------------------------------------------------------------------------------------
+
+
+def test_normalise_brings_bytes_to_the_network_s_range() -> None:
+    images = torch.zeros(2, 4, 4, 3, dtype=torch.uint8)
+    images[1] = torch.tensor([255, 128, 0])
+    planes = normalise(images, (0.5, 0.4, 0.3), (0.5, 0.2, 0.1))
+    assert planes.shape == (2, 3, 4, 4)
+    assert planes.dtype == torch.float32
+    assert planes.is_contiguous(memory_format=torch.channels_last)
+    expected = torch.tensor([[-1.0, -2.0, -3.0], [1.0, (128 / 255 - 0.4) / 0.2, -3.0]])
+    torch.testing.assert_close(planes[:, :, 0, 0], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRAME)
+def test_every_architecture_computes(name: str) -> None:
+    torch.manual_seed(0)
+    member: FrameMember = build_member(name).eval()
+    with torch.no_grad():
+        logits = member(torch.randn(1, 3, PX, PX))
+    assert torch.isfinite(logits).all()
