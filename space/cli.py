@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -19,16 +16,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from space.errors import InternalError, RequestError, TelltaleError
+from space.cli_models import models_app
+from space.errors import RequestError
 from space.settings import MAX_FRAMES, MIN_FRAMES, PROJECT_ROOT, Settings
-from space.texts import FALLBACK_LANGUAGE, describe_error, languages, render
+from space.terminal import exit_on_error, make_progress
+from space.texts import FALLBACK_LANGUAGE, languages, render
 
 if TYPE_CHECKING:
     from space.contract import Analysis
-    from space.models.cards import Card
 
 app = typer.Typer(
     name="space",
@@ -37,7 +33,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(name="models", help="The models behind a check.", no_args_is_help=True)
 app.add_typer(models_app)
 
 
@@ -82,32 +77,6 @@ def _settings(frames: int, members: str | None, *, maps: bool) -> Settings:
     return Settings(n_frames=frames, maps=maps, members=parse_members(members))
 
 
-@contextmanager
-def _exit_on_error(lang: str = FALLBACK_LANGUAGE) -> Iterator[None]:
-    """Turn an error into its code and sentence on standard error, and into its exit status."""
-    try:
-        yield
-    except TelltaleError as error:
-        _fail(error, lang)
-    except (typer.Exit, typer.Abort, typer.BadParameter):
-        raise
-    except Exception as error:  # noqa: BLE001 - the last door: the trace is for us, the sentence for the person
-        traceback.print_exc()
-        _fail(InternalError("internal"), lang, cause=error)
-
-
-def _fail(error: TelltaleError, lang: str, *, cause: Exception | None = None) -> None:
-    typer.echo(f"{error.code}: {describe_error(error, lang=lang)}", err=True)
-    raise typer.Exit(error.exit_status) from cause
-
-
-def _progress(*, quiet: bool) -> Progress:
-    """A progress bar on standard error; silent where nobody watches."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
-
-
 # --- check ------------------------------------------------------------------------------------
 
 
@@ -127,7 +96,7 @@ def check(
     """Check one video or photo and print the verdict with its reasons."""
     from space.output import prepare_folder, to_text, write_analysis, write_report
 
-    with _exit_on_error(lang):
+    with exit_on_error(lang):
         settings = _settings(frames, members, maps=maps)
         if out is not None:
             prepare_folder(out)
@@ -151,7 +120,7 @@ def _run_check(source: str, settings: Settings, *, quiet: bool, lang: str) -> An
     from space.analysis.pipeline import check_clip
     from space.models.weights import load_ensemble
 
-    with _progress(quiet=quiet) as bar:
+    with make_progress(quiet=quiet) as bar:
         task = bar.add_task(render("stage.source", lang=lang), total=1.0)
 
         def show(stage: str, fraction: float) -> None:
@@ -177,9 +146,9 @@ def scan(
     lang: Language = FALLBACK_LANGUAGE,
 ) -> None:
     """Check many videos and photos: one JSON line each, resumable; a bad file is a line, never an end."""
-    from space.scan import ScanError
+    from space.lines import ScanError
 
-    with _exit_on_error(lang):
+    with exit_on_error(lang):
         settings = _settings(frames, members, maps=maps)
         if not resume and not force and jsonl.exists() and jsonl.stat().st_size:
             complaint = f"{jsonl} exists: --resume goes on with it, --force begins anew"
@@ -200,7 +169,7 @@ def _run_scan(
     make_engine = scan_with_ray if engine is Engine.RAY else scan_here
     run = make_engine(partial(make_check, settings))
     prepare_folder(jsonl.parent)
-    with _progress(quiet=quiet) as bar:
+    with make_progress(quiet=quiet) as bar:
         task = bar.add_task("", total=None)
 
         def show(path: str, done: int, total: int) -> None:
@@ -211,64 +180,6 @@ def _run_scan(
     if not quiet:
         text_id = "cli.scan.summary" if sources else "cli.scan.nothing"
         typer.echo(render(text_id, asdict(summary), lang=lang))
-
-
-# --- models -----------------------------------------------------------------------------------
-
-
-@models_app.command("list")
-def list_models() -> None:
-    """The models that --members can name."""
-    from space.models.weights import list_members
-
-    with _exit_on_error():
-        cards = list_members()
-        if not cards:
-            typer.echo(render("cli.models.none"))
-            return
-        table = Table("name", "architecture", "version", "input px", "auc", box=None, padding=(0, 2, 0, 0))
-        for card in cards:
-            table.add_row(card.name, card.architecture, card.version, str(card.input_px), _auc(card))
-        Console().print(table)
-
-
-def _auc(card: Card) -> str:
-    """The member's first AUC with its level and protocol: a number that says less is worth nothing."""
-    for metric in card.metrics:
-        if metric.name == "auc":
-            return f"{metric.value:.3f} ({metric.level}, {metric.protocol}-dataset, n = {metric.n})"
-    return ""
-
-
-@models_app.command("info")
-def show_model(name: Annotated[str, typer.Argument(help="A model's name, or the path of its card.")]) -> None:
-    """A model's card as JSON: what it was trained on, and what it is worth."""
-    from space.models.documents import encode
-    from space.models.weights import describe_member
-
-    with _exit_on_error():
-        typer.echo(json.dumps(encode(describe_member(name)), ensure_ascii=False, indent=2))
-
-
-@models_app.command("import")
-def import_model(
-    checkpoint: Annotated[Path, typer.Argument(help="A public checkpoint: .pth or .safetensors.")],
-    architecture: Annotated[str, typer.Option("--architecture", help="Such as efficientnet_b4 or resnext50_32x4d.")],
-    name: Annotated[str, typer.Option("--name", help="The new model's name.")],
-    fake_index: Annotated[int, typer.Option("--fake-index", min=0, max=1, help="Which output means fake.")] = 1,
-    input_px: Annotated[
-        int | None, typer.Option("--input-px", min=32, help="Side of the crops it was made for.")
-    ] = None,
-    margin: Annotated[float, typer.Option("--margin", min=0.5, help="Side of those crops / side of the face.")] = 1.3,
-    licence: Annotated[str, typer.Option("--licence", help="Of the weights.")] = "unknown",
-) -> None:
-    """Take over a checkpoint in torchvision's, timm's or efficientnet_pytorch's layout."""
-    from space.models.imports import Origin, import_member
-
-    with _exit_on_error():
-        origin = Origin(input_px=input_px, margin=margin, licence=licence)
-        import_member(checkpoint, architecture, name=name, fake_index=1 if fake_index else 0, origin=origin)
-        typer.echo(render("cli.models.imported", {"name": name}))
 
 
 # --- the rest ---------------------------------------------------------------------------------
@@ -283,7 +194,7 @@ def bench(
     quiet: Quiet = False,
 ) -> None:
     """Time and memory of a check, part by part, as one JSON line."""
-    with _exit_on_error(), _progress(quiet=quiet) as bar:
+    with exit_on_error(), make_progress(quiet=quiet) as bar:
         from space.bench import BenchError, measure
 
         task = bar.add_task(render("cli.bench.progress", {"n_done": 0, "n_total": rounds + 1}), total=rounds + 1)
@@ -302,7 +213,7 @@ def bench(
 @app.command()
 def serve() -> None:
     """Open the page in a browser: the same as python app.py."""
-    with _exit_on_error():
+    with exit_on_error():
         runpy.run_path(str(PROJECT_ROOT / "app.py"), run_name="__main__")
 
 

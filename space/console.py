@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Words
 
-from space.contract import Evidence, PartSummary, Report, Text, TrackReport, Verdict, VerdictCode
+from space.contract import PartSummary, Report, Text, TrackReport, Verdict, VerdictCode
 from space.texts import load_texts, render, translate
 
 INDENT = (0, 0, 0, 2)
@@ -25,8 +25,13 @@ COLOURS: dict[VerdictCode, str] = {
 }
 
 
-def print_report(console: Console, report: Report, *, written: Iterable[Path] = (), lang: str) -> None:
-    """Print a report: verdict, reasons, people, moments, parts, limits, and where its files are."""
+def print_report(console: Console, report: Report, *, written: Sequence[Path] = (), lang: str) -> None:
+    """Print a report: verdict, reasons, people, moments, parts, limits, and where its files are.
+
+    Args:
+        written: files that the report was written to; pictures are named only where there are any.
+        lang: of the words.
+    """
     verdict = report.verdict
     console.print(Words(translate(verdict.sentence, lang=lang), style=f"bold {COLOURS[verdict.code]}"))
     console.print(_indent(_describe_source(report, lang)))
@@ -35,7 +40,7 @@ def print_report(console: Console, report: Report, *, written: Iterable[Path] = 
     if report.tracks:
         _section(console, "cli.people", _people(report.tracks, lang), lang=lang, n_tracks=len(report.tracks))
     if report.evidence:
-        _section(console, "cli.moments", _moments(report, lang), lang=lang)
+        _section(console, "cli.moments", _moments(report, lang, pictures=bool(written)), lang=lang)
     if report.parts is not None:
         named = [part for part in report.parts.parts if part.compromising]
         words = Words(translate(report.parts.sentence, lang=lang))
@@ -90,19 +95,15 @@ def _estimate(verdict: Verdict, lang: str) -> tuple[str, str]:
     return _number(verdict.p_fake, 2, lang), interval
 
 
-def _moments(report: Report, lang: str) -> Table:
+def _moments(report: Report, lang: str, *, pictures: bool) -> Table:
     several = len(report.tracks) > 1
-    table = _table(lang, "cli.time", *([""] if several else []), "cli.estimate", "", "")
+    table = _table(lang, "cli.time", *([""] if several else []), "cli.estimate", "", *([""] if pictures else []))
     for moment in report.evidence:
-        table.add_row(*_moment(moment, lang, several=several))
+        person = [render("cli.person", {"track": moment.track}, lang=lang)] if several else []
+        picture = [moment.overlay] if pictures else []
+        time, estimate = f"{_number(moment.time_s, 1, lang)} s", _number(moment.p_fake, 2, lang)
+        table.add_row(time, *person, estimate, translate(moment.sentence, lang=lang), *picture)
     return table
-
-
-def _moment(moment: Evidence, lang: str, *, several: bool) -> list[str]:
-    cells = [f"{_number(moment.time_s, 1, lang)} s", _number(moment.p_fake, 2, lang)]
-    if several:
-        cells.insert(1, render("cli.person", {"track": moment.track}, lang=lang))
-    return [*cells, translate(moment.sentence, lang=lang), moment.overlay]
 
 
 def _parts(parts: Iterable[PartSummary], lang: str) -> Table:

@@ -21,17 +21,8 @@ from hypothesis import strategies as st
 from space.analysis.report import from_json, validate
 from space.contract import Report
 from space.errors import RequestError, SourceError, WeightsError
-from space.scan import (
-    Check,
-    Line,
-    LineFile,
-    ScanError,
-    describe_source,
-    list_sources,
-    scan_here,
-    scan_sources,
-    scan_with_ray,
-)
+from space.lines import Line, LineFile, ScanError
+from space.scan import Check, describe_source, list_sources, scan_here, scan_sources, scan_with_ray
 from space.settings import PROJECT_ROOT, SHARED
 
 REPORT = from_json(json.loads((SHARED / "report.example.json").read_text(encoding="utf-8")))
