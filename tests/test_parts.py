@@ -184,8 +184,9 @@ def test_a_mirrored_face_swaps_left_and_right() -> None:
         assert np.count_nonzero(mask & other) >= 0.85 * np.count_nonzero(mask | other), name
 
 
+@pytest.mark.parametrize("depth", [1.0, 0.5])
 @pytest.mark.parametrize("hidden", ["left", "right"])
-def test_the_side_turned_away_hides_behind_the_near_one(hidden: str) -> None:
+def test_the_side_turned_away_hides_behind_the_near_one(hidden: str, depth: float) -> None:
     """A head turned so far that the far half of the mesh folds back over the near half."""
     table, middle = mirror_table(), float(IN_CROP[1, 0])
     frontal = IN_CROP.copy()
@@ -193,7 +194,7 @@ def test_the_side_turned_away_hides_behind_the_near_one(hidden: str) -> None:
     frontal[:, 1] = (frontal[:, 1] + frontal[table, 1]) / 2
     folded = frontal.copy()
     is_far = frontal[:, 0] > middle if hidden == "left" else frontal[:, 0] < middle
-    folded[is_far, 0] = 2 * middle - frontal[is_far, 0]
+    folded[is_far, 0] = middle - depth * (frontal[is_far, 0] - middle)
     before, after = part_masks(frontal, SIZE_PX), part_masks(folded, SIZE_PX)
     for name in PART_NAMES:
         if name.startswith(hidden):
@@ -354,8 +355,9 @@ def parts_of(shares: Mapping[str, float]) -> tuple[PartHeat, ...]:
         ({"mouth": 0.4, "right_jaw": 0.25}, ("right_jaw", "mouth")),  # denser: a smaller part
         ({"mouth": 0.3, "nose": 0.3, "chin": 0.3}, ("nose", "chin", "mouth")),
         ({"left_eye": 0.24, "right_eye": 0.23, "mouth": 0.22, "nose": 0.21}, ("left_eye", "right_eye", "nose")),
-        ({"mouth": 0.2}, ()),  # hot, but most of the heat is elsewhere
+        ({"mouth": 0.3}, ()),  # hot, but most of the heat is elsewhere
         ({"left_brow": 0.05}, ()),  # dense, but hardly any heat
+        ({"mouth": 0.5, "left_brow": 0.09}, ("mouth",)),  # the brow is dense, but holds too little
         ({"mouth": 0.8, "chin": 0.11}, ("mouth",)),  # spill
         ({OUTSIDE: 0.3, "mouth": 0.5}, ("mouth",)),
         ({OUTSIDE: 0.55, "mouth": 0.4}, ("mouth",)),  # no more outside than its area explains
@@ -483,11 +485,26 @@ def test_a_moment_with_next_to_no_heat_names_nothing(
     assert max(part.n_moments for part in report.parts) == n_moments
 
 
-def test_distance_is_averaged_over_moments_that_have_one() -> None:
-    near = moment({"mouth": 0.7})
-    parts = tuple(replace(part, distance=None) for part in near.parts)
-    report = summarise_parts([near, replace(near, parts=parts)], name_compromising=True)
-    assert {part.distance for part in report.parts} == {0.5}
+@pytest.mark.parametrize(("other", "mean"), [(None, 0.5), (0.0, 0.25), (1.0, 0.75)])
+def test_distance_is_averaged_over_moments_that_have_one(other: float | None, mean: float) -> None:
+    first = moment({"mouth": 0.7})
+    second = replace(first, parts=tuple(replace(part, distance=other) for part in first.parts))
+    report = summarise_parts([first, second], name_compromising=True)
+    assert {part.distance for part in report.parts} == {mean}
+
+
+def test_a_part_that_no_moment_names_is_not_named() -> None:
+    """The nose is spill beside either moment's hot part, but not beside their mean."""
+    first = moment({"mouth": 0.5, "nose": 0.16})
+    second = moment({"left_eye": 0.5, "nose": 0.16})
+    mean = [
+        replace(a, share=(a.share + b.share) / 2, lift=(a.lift + b.lift) / 2)
+        for a, b in zip(first.parts, second.parts, strict=True)
+    ]
+    assert "nose" in compromising_parts(mean)
+    report = summarise_parts([first, second], name_compromising=True)
+    assert report.sentence.params["parts"] == ["part.left_eye", "part.mouth"]
+    assert all(part.n_moments for part in report.parts if part.compromising)
 
 
 def test_no_moments_are_refused() -> None:

@@ -102,11 +102,11 @@ def part_masks(landmarks_crop: F32, size: int) -> dict[str, NDArray[np.bool_]]:
 
 
 def _painting_order(landmarks: F32) -> list[str]:
-    """Parts turned away first, then from back to front; of a pair, the side nearer to the camera last."""
-    areas = {name: _signed_area(landmarks[list(ring)]) for name, ring in FACE_PARTS.items()}
+    """Parts turned away from the camera first, then from back to front."""
 
-    def depth(name: str) -> tuple[bool, int, float]:
-        return areas[name] > 0, _BACK_TO_FRONT.index(name.rsplit("_", maxsplit=1)[-1]), areas[name]
+    def depth(name: str) -> tuple[bool, int]:
+        faces_camera = _signed_area(landmarks[list(FACE_PARTS[name])]) > 0
+        return faces_camera, _BACK_TO_FRONT.index(name.rsplit("_", maxsplit=1)[-1])
 
     return sorted(FACE_PARTS, key=depth)
 
