@@ -1,0 +1,324 @@
+"""The lab's training: twins changed alike, masks float, resumable, and able to learn."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from space.lab.evaluation.metrics import auc, bootstrap_by_source, share_above_twin
+from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
+from space.lab.training.augment import draw_photometry
+from space.lab.training.calibration import (
+    conformal_quantile,
+    expected_calibration_error,
+    fit_calibration,
+    verdict_levels,
+)
+from space.lab.training.engine import Trainer, learning_rate, make_schedule
+from space.lab.training.pairs import CELL_PX, PairChoices, TwinData, draw_batch
+from space.lab.training.recipes import RECIPES, Phase
+from space.lab.training.result import load_predictions, predict_split, save_predictions
+from space.lab.training.twins import IDENTITY, REGION_PX, manipulated_region, register_twin
+
+N_SOURCES = 6
+SIDE = 224
+
+TINY = replace(
+    RECIPES["tiny"],
+    phases=(Phase(64, 32), Phase(96, 16)),
+    batch_pairs=2,
+    log_every=4,
+    n_validation=8,
+)
+
+
+def draw_face(rng: np.random.Generator) -> np.ndarray:
+    """A picture with structure at every scale, so that registration has something to hold on to."""
+    noise = sum(
+        cv2.resize(rng.normal(0, 40, (n, n, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for n in (4, 12, 40)
+    )
+    return np.clip(128 + noise, 0, 255).astype(np.uint8)
+
+
+def oval_landmarks() -> np.ndarray:
+    angles = np.linspace(0, 2 * np.pi, 478)
+    return (SIDE / 2 + 90 * np.stack([np.cos(angles) * 0.8, np.sin(angles)], axis=1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def twin_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A data set in the layout of ``dfdc_faces``, with the file that ``prepare`` writes."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    rows, names, twins, regions, affines = [], [], [], [], []
+    with zipfile.ZipFile(folder / "faces-00.zip", "w") as archive:
+        for i in range(N_SOURCES):
+            real = draw_face(rng)
+            fake = real.copy()
+            fake[70:150, 70:150] = 255 - fake[70:150, 70:150]
+            split = "val" if i >= N_SOURCES - 2 else "train"
+            for name, label, image in ((f"real{i}", 0, real), (f"fake{i}", 1, fake)):
+                archive.writestr(f"{name}.jpg", cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes())
+                rows.append((name, label, f"real{i}", 200, split, "faces-00.zip"))
+                names.append(name)
+                twins.append(f"real{i}" if label else "")
+                affines.append(IDENTITY if label else np.full((2, 3), np.nan))
+                regions.append(
+                    manipulated_region(fake, real, IDENTITY) if label else np.zeros((REGION_PX, REGION_PX), np.uint8)
+                )
+    with (folder / "manifest.csv").open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(["name", "label", "source", "native_px", "split", "shard"])
+        writer.writerows(rows)
+    landmarks = np.repeat(oval_landmarks()[None].astype(np.float16), len(names), axis=0)
+    path = folder / "twins.npz"
+    np.savez(path, names=names, twin=twins, landmarks=landmarks, affines=affines, regions=regions)
+    return folder, path
+
+
+@pytest.fixture(scope="module")
+def data(twin_folder: tuple[Path, Path]) -> TwinData:
+    return TwinData(*twin_folder, split="train")
+
+
+@pytest.fixture(scope="module")
+def validation(twin_folder: tuple[Path, Path]) -> TwinData:
+    return TwinData(*twin_folder, split="val")
+
+
+# --- twins ------------------------------------------------------------------------------------
+
+
+def test_registration_finds_how_the_crops_differ() -> None:
+    real = draw_face(np.random.default_rng(1))
+    affine = np.array([[1.03, 0.0, -4.0], [0.0, 1.03, 3.0]], np.float32)
+    fake = cv2.warpAffine(real, affine, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    found = register_twin(fake, real)
+    assert found is not None
+    assert found == pytest.approx(affine, abs=0.3)
+    assert manipulated_region(fake, real, found)[10:-10, 10:-10].mean() < 25
+
+
+def test_unlike_pictures_do_not_register() -> None:
+    one, other = (draw_face(np.random.default_rng(seed)) for seed in (1, 2))
+    assert register_twin(one, other) is None
+
+
+def test_region_is_where_the_twins_differ() -> None:
+    real = draw_face(np.random.default_rng(3))
+    fake = real.copy()
+    fake[80:140, 40:100] = 255 - fake[80:140, 40:100]
+    region = manipulated_region(fake, real, IDENTITY).astype(float) / 255
+    cells = np.zeros((REGION_PX, REGION_PX), bool)
+    cells[20:35, 10:25] = True
+    assert region[cells].mean() > 0.7
+    assert region[~cells].mean() < 0.25
+
+
+def test_a_data_set_from_elsewhere_is_refused(twin_folder: tuple[Path, Path], tmp_path: Path) -> None:
+    folder, path = twin_folder
+    with np.load(path) as arrays:
+        other = {**arrays, "names": arrays["names"][::-1]}
+    np.savez(tmp_path / "twins.npz", **other)
+    with pytest.raises(ValueError, match="another data set"):
+        TwinData(folder, tmp_path / "twins.npz", split="train")
+
+
+# --- forgeries --------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000))
+def test_masks_are_float_and_inside_the_unit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = face_mask(oval_landmarks(), (SIDE, SIDE), rng=rng)
+    soft = soften_mask(mask, 180.0, rng)
+    assert mask.dtype == soft.dtype == np.float32
+    assert 0 < mask.mean() < 1
+    assert soft.min() >= 0
+    assert soft.max() <= 1
+    assert len(np.unique(soft.round(3))) > 10, "a hard border"
+
+
+@given(st.integers(0, 10_000))
+def test_forgery_differs_from_its_twin_inside_the_mask_only(seed: int) -> None:
+    image = draw_face(np.random.default_rng(4))
+    forgery = blend_with_self(image, oval_landmarks(), rng=np.random.default_rng(seed))
+    outside = forgery.mask < 1e-3
+    difference = np.abs(forgery.forged.astype(int) - forgery.genuine)
+    assert difference[outside].max(initial=0) <= 1
+    assert difference[forgery.mask > 0.2].mean() > 0
+
+
+def test_strength_zero_is_the_identity() -> None:
+    image = draw_face(np.random.default_rng(4))
+    for seed in range(20):
+        forgery = blend_with_self(image, oval_landmarks(), rng=np.random.default_rng(seed), strength=0.0)
+        assert (forgery.forged == image).all()
+        assert (forgery.genuine == image).all()
+        assert not forgery.mask.any()
+
+
+def test_a_seed_decides_the_forgery() -> None:
+    image = draw_face(np.random.default_rng(4))
+    one, same, other = (
+        blend_with_self(image, oval_landmarks(), rng=np.random.default_rng(seed)).forged for seed in (7, 7, 8)
+    )
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000))
+def test_photometry_is_the_same_for_both_twins(seed: int) -> None:
+    image = draw_face(np.random.default_rng(5))
+    photometry = draw_photometry(np.random.default_rng(seed))
+    assert (photometry.apply(image) == photometry.apply(image.copy())).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("window_px", [64, 96])
+def test_batch_layout(data: TwinData, share: float, window_px: int) -> None:
+    choices = PairChoices(input_px=96, margin=1.1, self_blend_share=share, window_px=window_px)
+    batch = draw_batch(data, choices, 3, seed=(1, 2))
+    assert batch.images.shape == (6, window_px, window_px, 3)
+    assert batch.labels.tolist() == [0, 1] * 3
+    assert batch.regions.shape == (6, window_px // CELL_PX, window_px // CELL_PX)
+    assert not batch.regions[0::2].any(), "a genuine face has no manipulated region"
+    assert batch.regions[1::2].mean() > 0.02
+    assert (batch.images[0::2] != batch.images[1::2]).any()
+    again = draw_batch(data, choices, 3, seed=(1, 2))
+    assert (again.images == batch.images).all()
+
+
+def test_region_lies_where_the_window_s_pixels_differ(data: TwinData) -> None:
+    choices = PairChoices(input_px=224, margin=1.0, self_blend_share=0.0, window_px=224)
+    batch = draw_batch(data, choices, 12, seed=(3, 4))
+    difference = np.abs(batch.images[1::2].astype(float) - batch.images[0::2]).mean(axis=3)
+    cells = difference.reshape(12, 14, 16, 14, 16).mean(axis=(2, 4))
+    correlation = [np.corrcoef(c.ravel(), r.ravel())[0, 1] for c, r in zip(cells, batch.regions[1::2], strict=True)]
+    assert min(correlation) > 0.7
+
+
+# --- the loop ---------------------------------------------------------------------------------
+
+
+def test_schedule_counts_batches() -> None:
+    schedule = make_schedule(TINY)
+    assert schedule.n_steps == 8 + 4
+    assert list(schedule.stretches(0)) == [(64, range(8)), (96, range(8, 12))]
+    assert list(schedule.stretches(10)) == [(96, range(10, 12))]
+
+
+def test_rate_warms_up_and_falls_to_zero() -> None:
+    rates = [learning_rate(RECIPES["first-resnext50"], step, 1000) for step in range(1000)]
+    assert rates[0] < rates[20] < max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 1e-5
+    assert all(a >= b for a, b in pairwise(rates[40:]))
+
+
+def test_resumed_run_is_the_uninterrupted_one(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
+    whole = Trainer(TINY, data, validation, tmp_path / "whole", device="cpu")
+    whole.run()
+
+    class KilledError(Exception):
+        pass
+
+    cut = Trainer(TINY, data, validation, tmp_path / "cut", device="cpu")
+    train_step = cut._train_step
+
+    def die_at_six(batch: object) -> tuple[float, ...]:
+        if cut.step == 6:
+            raise KilledError
+        return train_step(batch)  # type: ignore[arg-type]
+
+    cut._train_step = die_at_six  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        cut.run()
+    resumed = Trainer(TINY, data, validation, tmp_path / "cut", device="cpu")
+    assert resumed.step == 4
+    resumed.run()
+    for key, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[key]), key
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
+    whole_log, cut_log = ([{**json.loads(line), "seconds": 0} for line in lines] for lines in logs)
+    assert whole_log == cut_log
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
+    short = replace(TINY, phases=(Phase(64, 16),))
+    Trainer(short, data, validation, tmp_path, device="cpu").run()
+    with pytest.raises(ValueError, match="another recipe"):
+        Trainer(replace(short, seed=2), data, validation, tmp_path, device="cpu")
+
+
+def test_predictions_survive_the_disk(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
+    trainer = Trainer(TINY, data, validation, tmp_path, device="cpu")
+    predictions = predict_split(trainer.average, validation, margin=1.1, input_px=96, bf16=False)
+    save_predictions(predictions, tmp_path / "val.npz")
+    loaded = load_predictions(tmp_path / "val.npz")
+    assert loaded.names == validation.faces
+    assert loaded.labels.tolist() == [0, 1, 0, 1]
+    assert loaded.logits == pytest.approx(predictions.logits)
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def test_auc_and_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 100)
+    sources = [f"s{i % 100}" for i in range(200)]
+    estimate = bootstrap_by_source(auc, labels, labels + rng.normal(0, 1, 200), sources, rng=rng, n_draws=200)
+    assert 0.6 < estimate.low < estimate.value < estimate.high < 0.9
+    chance = bootstrap_by_source(auc, labels, rng.normal(0, 1, 200), sources, rng=rng, n_draws=200)
+    assert chance.low < 0.5 < chance.high
+
+
+def test_share_above_twin_counts_ties_half() -> None:
+    assert share_above_twin(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 5.0])) == pytest.approx(0.5)
+
+
+def test_calibration_recovers_temperature_and_bias() -> None:
+    rng = np.random.default_rng(0)
+    true_logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-true_logits))).astype(np.int64)
+    calibration = fit_calibration(labels, true_logits * 3 + 1)
+    assert calibration.temperature == pytest.approx(3, rel=0.1)
+    assert calibration.bias == pytest.approx(1, abs=0.2)
+    assert expected_calibration_error(labels, np.asarray(calibration.p_fake(true_logits * 3 + 1))) < 0.03
+
+
+def test_weights_that_learned_nothing_cannot_be_calibrated() -> None:
+    with pytest.raises(ValueError, match="learned nothing"):
+        fit_calibration(np.array([1, 1, 0, 0]), np.array([-1.0, -2.0, 1.0, 2.0]))
+
+
+def test_conformal_quantile_bounds_the_rate() -> None:
+    values = np.arange(99, dtype=float)
+    assert (values > conformal_quantile(values, 0.05)).mean() <= 0.05
+    with pytest.raises(ValueError, match="cannot bound"):
+        conformal_quantile(values[:50], 0.01)
+
+
+def test_the_strictest_genuine_set_decides() -> None:
+    rng = np.random.default_rng(0)
+    easy, hard, forged = rng.uniform(0, 0.5, 500), rng.uniform(0, 0.8, 500), rng.uniform(0.3, 1, 500)
+    little, some, strong = verdict_levels([easy, hard], forged)
+    assert little <= some <= strong
+    assert some == verdict_levels([hard], forged)[1]
+    assert (hard >= some).mean() <= 0.05 + 1e-9
+    assert (hard >= strong).mean() <= 0.01 + 1e-9
+    assert (forged < little).mean() <= 0.1
