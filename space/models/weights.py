@@ -200,16 +200,18 @@ def parse_members(text: str) -> tuple[tuple[str, float], ...]:
     Raises:
         RequestError: ``bad_members``: a part has no weight, or one that is no number.
     """
-    pairs = []
-    for part in text.split(","):
-        name, equals, weight = part.strip().rpartition("=")
-        try:
-            pairs.append((name.strip(), float(weight)))
-        except ValueError as error:
-            raise RequestError("bad_members", name=part, known=_known(find_cards())) from error
-        if not equals:
-            raise RequestError("bad_members", name=part, known=_known(find_cards()))
-    return tuple(pairs)
+    return tuple(_parse_pair(part) for part in text.split(","))
+
+
+def _parse_pair(text: str) -> tuple[str, float]:
+    name, _, weight = text.rpartition("=")
+    try:
+        pair = name.strip(), float(weight)
+    except ValueError:
+        pair = "", 0.0
+    if not pair[0]:
+        raise RequestError("bad_members", name=text, known=_known(find_cards()))
+    return pair
 
 
 def load_ensemble(
