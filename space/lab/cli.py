@@ -88,3 +88,21 @@ def evaluate(
     from space.lab.evaluation.clips import evaluate_clips
 
     typer.echo(evaluate_clips(clips, out, n_frames=frames, members=members))
+
+
+@app.command()
+def card(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of an ensemble.")],
+    out: Annotated[Path, typer.Option(help="Markdown file.")] = Path("MODEL_CARD.md"),
+    clips: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE: a set's name and the JSON that evaluate wrote; repeatable.")
+    ] = None,
+) -> None:
+    """Write the model card from the cards and from figures of whole clips."""
+    import json
+
+    from space.lab.evaluation.model_card import write_model_card
+
+    pairs = [entry.partition("=") for entry in clips or []]
+    write_model_card(folder, out, [(name, json.loads(Path(file).read_text())["figures"]) for name, _, file in pairs])
+    typer.echo(out)

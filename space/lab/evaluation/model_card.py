@@ -1,0 +1,103 @@
+"""MODEL_CARD.md from the cards: what is written there is what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from space.models.cards import Card, EnsembleRecord, Metric, read_card, read_ensemble
+from space.models.weights import ENSEMBLE_FILE
+
+INTENDED = """\
+**Intended use.** To help a person judge whether the face in a video or photo was manipulated, beside other
+evidence; to study what gives forgeries away. **Not intended** as proof of either, for automatic removal or
+moderation, or to judge a person.
+
+**What it cannot do.** Only faces are assessed: no sound, no lip-sync, no wholly generated scenes, no editing. The
+absence of signs is no proof. Results on forgeries of tools not seen in training are close to chance with these first
+weights: see the table of whole clips. Faces under 64 px, strong blur and heavy compression lead to "no clear answer".
+A heat map is coarse (a cell is 16 by 16 of 224 pixels): eye and brow are one cell apart."""
+
+
+def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[str, Any]]] = ()) -> None:
+    """Write the model card of an ensemble.
+
+    Args:
+        folder: holds ``ensemble.json`` and its members' cards.
+        out: the Markdown file.
+        clips: (name of a set of clips, figures as ``clip_figures`` gives them) pairs.
+    """
+    record = read_ensemble(folder / ENSEMBLE_FILE)
+    cards = [read_card(folder / f"{name}.json") for name, _ in record.members]
+    sections = [
+        f"# Model card: {record.name} {record.version}",
+        "This file is made from the cards beside the weights (`python -m space lab card`); edit those, not this.",
+        INTENDED,
+        "## Members\n\n" + _members(record, cards),
+        "## Measured\n\n" + _metrics(record, cards),
+        "## Whole clips (video level, cross-dataset)\n\n" + _clips(clips),
+        "## Verdicts\n\n" + _thresholds(record),
+        "## Training, data and licence\n\n" + "\n".join(_training(card) for card in cards),
+    ]
+    out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _members(record: EnsembleRecord, cards: list[Card]) -> str:
+    weights = dict(record.members)
+    total = sum(weights.values())
+    rows = [
+        f"| {card.name} | {card.architecture} | {weights[card.name] / total:.2f} | {card.input_px} | {card.margin:g} "
+        f"| {card.images_seen} | `{card.sha256}` |"
+        for card in cards
+    ]
+    head = (
+        "| member | architecture | weight | input px | margin | images seen | sha256 |\n|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *rows])
+
+
+def _metrics(record: EnsembleRecord, cards: list[Card]) -> str:
+    rows = [_metric(name, m) for name, ms in [(c.name, c.metrics) for c in cards] for m in ms]
+    rows += [_metric("ensemble", m) for m in record.metrics]
+    head = "| of | metric | value | 95 % interval | level | protocol | data | n | note |\n" + "|---" * 9 + "|"
+    return "\n".join([head, *rows])
+
+
+def _metric(of: str, metric: Metric) -> str:
+    interval = "" if metric.interval is None else f"{metric.interval[0]:.3f} to {metric.interval[1]:.3f}"
+    return (
+        f"| {of} | {metric.name} | {metric.value:.3f} | {interval} | {metric.level} | {metric.protocol} "
+        f"| {metric.dataset} | {metric.n} | {metric.note} |"
+    )
+
+
+def _clips(clips: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    rows = [
+        f"| {name} | {f['n']} | {f['video_auc']:.2f} ({f['interval'][0]:.2f} to {f['interval'][1]:.2f}) "
+        f"| {round(f['share_above_twin'] * f['twins'], 1):g} of {f['twins']} | {f['false_alarms']} of {f['n_genuine']} "
+        f"| {f['found']} of {f['n_forged']} | {f['abstained']} of {f['n']} |"
+        for name, f in clips
+    ]
+    if not rows:
+        return "Not measured."
+    head = (
+        "| set | clips | video AUC (95 % by source) | forged above its twin | false alarms | forged found | abstained |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *rows])
+
+
+def _thresholds(record: EnsembleRecord) -> str:
+    t = record.thresholds
+    return (
+        f"`little` below {t.little_below:.3f}, `some` from {t.some_from:.3f}, `strong` from {t.strong_from:.3f} of the "
+        f"calibrated p_fake (which takes genuine and forged as equally likely); between them `inconclusive`. Also "
+        f"`inconclusive`: members further apart than {t.max_disagreement:.2f}, an interval wider than "
+        f"{t.max_interval_width:.2f}, fewer than {t.min_faces} usable faces, a mean quality weight under "
+        f"{t.min_weight:g}, fewer than {t.min_bits_per_pixel:g} coded bits per pixel, frames captured from the screen."
+    )
+
+
+def _training(card: Card) -> str:
+    return f"- **{card.name}**: {card.recipe}; {card.training_cost}. {card.data}. Licence: {card.licence}."
