@@ -32,6 +32,19 @@ def scale_box(box_xyxy: F32, margin: float) -> F32:
     return _square((low + high) / 2, float((high - low).max()) * margin)
 
 
+def shared_area(first_xyxy: F32, second_xyxy: F32) -> float:
+    """Area that two boxes share, in square pixels."""
+    low, high = np.maximum(first_xyxy[:2], second_xyxy[:2]), np.minimum(first_xyxy[2:], second_xyxy[2:])
+    return float(np.prod(np.maximum(0, high - low)))
+
+
+def overlap(first_xyxy: F32, second_xyxy: F32) -> float:
+    """Intersection over union of two boxes, [0, 1]."""
+    shared = shared_area(first_xyxy, second_xyxy)
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (first_xyxy, second_xyxy)]
+    return shared / (sum(areas) - shared) if shared else 0.0
+
+
 def _square(centre: F32, side: float) -> F32:
     return np.asarray(np.concatenate([centre - side / 2, centre + side / 2]), np.float32)
 
