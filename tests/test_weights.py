@@ -396,26 +396,32 @@ def test_network_is_built_without_memory() -> None:
 
 
 MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
-from space.models.weights import load_member
 import torch
+from space.models.weights import load_member
+
+def kib(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(field)))
+
 torch.nn.Linear(8, 8)(torch.zeros(1, 8))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = kib("VmRSS")
 member = load_member(Path(sys.argv[1]))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = kib("VmHWM")
 floats = sum(value.numel() * 4 for value in member.module.state_dict().values())
-print((after - before) * 1024 / floats)
+print((peak - before) * 1024 / floats)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
 def test_loading_holds_one_copy(tmp_path: Path) -> None:
     """Peak memory: float32 weights (1.0) and the mapped float16 file (0.5), but never a second copy."""
     write_member(tmp_path, "large", architecture="resnext101_64x4d", params=Params())
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "large.json")]
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 1.7
+    assert 1 < float(done.stdout) < 1.7
 
 
 # --- finding members --------------------------------------------------------------------------------
