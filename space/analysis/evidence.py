@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis import render
-from space.analysis.crops import cut_crop
+from space.analysis.crops import cut_crop, invert, transform_points
 from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
-from space.analysis.parts import describe_moment, measure_parts, summarise_parts
+from space.analysis.parts import compromising_parts, describe_moment, measure_parts, part_masks, summarise_parts
 from space.analysis.verdict import TrackScores, TrackVerdict, sigmoid
 from space.contract import (
     Crop,
@@ -31,6 +31,7 @@ from space.settings import Settings
 
 PICTURE_MARGIN = 1.3  # of the pictures shown: the face with a little of what surrounds it
 THUMBNAIL_PX = 128
+FINE_PER_COARSE = 4  # cells of the penultimate block that one cell of the last block covers
 
 Pictures = MutableMapping[str, bytes]  # picture name -> encoded bytes
 
@@ -42,6 +43,7 @@ class MapSource:
     maps: Sequence[MemberMaps]  # of all faces
     crops: Mapping[str, tuple[float, int]]  # member -> margin, input_px
     scales: Mapping[str, float]  # member -> its logit units in the ensemble's
+    shares: Mapping[str, float]  # member -> its weight in the ensemble, sum 1
     first: int  # position of the track's first face among all faces
 
     def lay(self, position: int, face: Face, picture: Crop) -> tuple[FaceMap, float, float]:
@@ -99,13 +101,16 @@ def show_evidence(
         picture = cut_crop(face.patch, face.box_xyxy, margin=PICTURE_MARGIN, input_px=settings.picture_px)
         face_map, heat, hottest = source.lay(position, face, picture)
         parts = measure_parts(face_map, face.landmarks)
+        may_name, is_too_weak = code in ("strong", "some"), hottest < record.heat_min
         sentence = describe_moment(
             parts,
             time_s=None if is_image else round(face.time_s, 1),
-            name_compromising=code in ("strong", "some"),
-            is_too_weak=hottest < record.heat_min,
+            name_compromising=may_name,
+            is_too_weak=is_too_weak,
         )
-        drawn = _draw_evidence(number, face_map, record, pictures)
+        named = compromising_parts(parts) if may_name and not is_too_weak else ()
+        outlines = _outline(named, face, picture)
+        drawn = _draw_evidence(number, face_map, outlines, source.shares, record, pictures)
         evidence.append(
             Evidence(
                 track=track.track_id,
@@ -116,7 +121,7 @@ def show_evidence(
                 overlay=drawn.overlay,
                 maps=drawn.maps,
                 parts=parts,
-                heat=heat if hottest >= record.heat_min else 0.0,
+                heat=0.0 if is_too_weak else heat,
                 sentence=sentence,
             )
         )
@@ -137,7 +142,21 @@ class _Drawn:
     maps: Mapping[str, Mapping[str, str]]
 
 
-def _draw_evidence(number: int, face_map: FaceMap, record: EnsembleRecord, pictures: Pictures) -> _Drawn:
+def _outline(named: Sequence[str], face: Face, picture: Crop) -> list[NDArray[np.bool_]]:
+    """The named parts of the face, as masks of the picture; what lies outside the face has no outline."""
+    landmarks = transform_points(invert(picture.frame_from_crop), face.landmarks)
+    masks = part_masks(landmarks, picture.image.shape[0])
+    return [masks[name] for name in named if name != "outside"]
+
+
+def _draw_evidence(
+    number: int,
+    face_map: FaceMap,
+    outlines: Sequence[NDArray[np.bool_]],
+    shares: Mapping[str, float],
+    record: EnsembleRecord,
+    pictures: Pictures,
+) -> _Drawn:
     image = face_map.crop.image
     names = _Drawn(
         crop=f"evidence-{number}-crop.jpg",
@@ -145,11 +164,14 @@ def _draw_evidence(number: int, face_map: FaceMap, record: EnsembleRecord, pictu
         maps={m: {layer: f"evidence-{number}-{m}-{layer}.jpg" for layer in LAYERS} for m in face_map.members},
     )
     pictures[names.crop] = render.encode_jpeg(image)
-    overlay = render.draw_overlay(image, face_map.layered, full_scale=record.heat_full_scale)
+    full_scale = record.heat_full_scale
+    overlay = render.draw_overlay(image, face_map.layered, full_scale=full_scale, outlines=outlines)
     pictures[names.overlay] = render.encode_jpeg(overlay)
     for member, layers in names.maps.items():
         for layer, name in layers.items():
-            drawn = render.draw_overlay(image, face_map.members[member][layer], full_scale=record.heat_full_scale)
+            # a member's map holds its share of the ensemble's logit, and a coarse cell the heat of four fine ones
+            scale = full_scale * shares[member] * (FINE_PER_COARSE if layer == "last" else 1)
+            drawn = render.draw_map(image, face_map.members[member][layer], full_scale=scale)
             pictures[name] = render.encode_jpeg(drawn)
     return names
 

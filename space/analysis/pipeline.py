@@ -218,7 +218,8 @@ def _scores_per_track(
 
 def _map_source(ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Combination, first: int) -> MapSource:
     crops = {member.card.name: (member.card.margin, member.card.input_px) for member in ensemble.members}
-    return MapSource(maps=maps, crops=crops, scales=combination.map_scales, first=first)
+    shares = dict(zip(combination.members, combination.weights, strict=True))
+    return MapSource(maps=maps, crops=crops, scales=combination.map_scales, shares=shares, first=first)
 
 
 def _limits(n_frames: int, ensemble: Ensemble, *, has_maps: bool) -> tuple[Text, ...]:

@@ -82,8 +82,8 @@ def _clips(clips: Iterable[tuple[str, dict[str, Any]]]) -> str:
     if not rows:
         return "Not measured."
     head = (
-        "| set | clips | video AUC (95 % by source) | forged above its twin | false alarms | forged found | abstained |\n"
-        "|---|---|---|---|---|---|---|"
+        "| set | clips | video AUC (95 % by source) | forged above its twin | false alarms | forged found | abstained |"
+        "\n|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *rows])
 
