@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import logging
 import mimetypes
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from space.analysis.report import to_json
 from space.contract import Report
 from space.errors import InternalError, TelltaleError
 from space.lines import Line, LineFile, ScanError
-from space.settings import Settings
+from space.settings import PROJECT_ROOT, Settings
 from space.texts import describe_error
 
 logger = logging.getLogger(__name__)
@@ -168,7 +170,8 @@ def scan_here(make_check: Callable[[], Check]) -> Engine:
 class _Worker:
     """One process of a Ray cluster, with its own models. Ray starts it again if it dies."""
 
-    def __init__(self, make_check: Callable[[], Check]) -> None:
+    def __init__(self, make_check: Callable[[], Check], folder: str) -> None:
+        os.chdir(folder)  # relative paths mean what they mean to whoever began the scan
         self._make_check = make_check
         self._check: Check | None = None
 
@@ -185,34 +188,63 @@ class _Worker:
 def scan_with_ray(make_check: Callable[[], Check]) -> Engine:
     """The Ray engine: a worker per processor of the cluster, lines in the order of the paths.
 
-    Every machine must see the sources under the same paths. A worker that dies costs its source an
-    error line.
+    Every machine must see the sources and this checkout under the same paths. A worker that dies costs
+    its source an error line.
 
     Raises:
         ScanError: ray is not installed.
     """
     try:
         import ray
-        from ray.util import ActorPool
     except ModuleNotFoundError as error:
         raise ScanError('the engine "ray" needs the package ray: pip install "ray>=2.40"') from error
 
     def run(paths: Sequence[str]) -> Iterator[Line]:
         if not paths:
             return
-        ray.init(ignore_reinit_error=True, log_to_driver=False)
+        ray.init(
+            ignore_reinit_error=True, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": _search_path()}}
+        )
         n_workers = max(1, min(len(paths), int(ray.cluster_resources().get("CPU", 1))))
-        worker_class = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
-        workers = [worker_class.remote(make_check) for _ in range(n_workers)]
+        # A second try: the source after a deadly one finds its worker being started again.
+        worker_class = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=1)(_Worker)
+        workers = [worker_class.remote(make_check, str(Path.cwd())) for _ in range(n_workers)]
         ray.get([worker.prepare.remote() for worker in workers])
-        pool = ActorPool(workers)
-        for path in paths:
-            pool.submit(lambda worker, path: worker.describe.remote(path), path)
-        for path in paths:
-            try:
-                yield pool.get_next()
-            except ray.exceptions.RayActorError:
-                logger.exception("the worker died with %s", path)
-                yield _error_line(path, InternalError("internal"))
+        yield from _in_order(_hand_out(ray, workers, paths))
 
     return run
+
+
+def _hand_out(ray: Any, workers: list[Any], paths: Sequence[str]) -> Iterator[tuple[int, Line]]:
+    """Give each idle worker the next source; positions and lines as they are done."""
+    waiting = iter(enumerate(paths))
+    at_work: dict[Any, tuple[Any, int]] = {}  # reference to a line to come -> worker, position
+    idle = list(workers)
+    while True:
+        for worker, (position, path) in zip(idle, waiting, strict=False):
+            at_work[worker.describe.remote(path)] = worker, position
+        if not at_work:
+            return
+        (done,), _ = ray.wait(list(at_work), num_returns=1)
+        worker, position = at_work.pop(done)
+        idle = [worker]
+        try:
+            yield position, ray.get(done)
+        except ray.exceptions.RayActorError:
+            logger.exception("the worker died with %s", paths[position])
+            yield position, _error_line(paths[position], InternalError("internal"))
+
+
+def _in_order(lines: Iterable[tuple[int, Line]]) -> Iterator[Line]:
+    early: dict[int, Line] = {}
+    following = 0
+    for position, line in lines:
+        early[position] = line
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def _search_path() -> str:
+    """Where a worker finds this package, before what its environment adds."""
+    return os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")]))
