@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import runpy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -139,6 +139,7 @@ def scan(
     engine: Annotated[Engine, typer.Option("--engine", help="This machine, or a Ray cluster.")] = Engine.LOCAL,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a scan into this file stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever the file holds.")] = False,
+    crops: Annotated[bool, typer.Option("--crops", help="The photos are face crops: one face in each.")] = False,
     frames: Frames = DEFAULTS.n_frames,
     members: Members = None,
     maps: Maps = DEFAULTS.maps,
@@ -150,6 +151,8 @@ def scan(
 
     with exit_on_error(lang):
         settings = _settings(frames, members, maps=maps)
+        if crops:  # a tight crop needs no setting of its own, but a passer-by at its edge is nobody's concern
+            settings = replace(settings, faces=replace(settings.faces, max_faces=1))
         if not resume and not force and jsonl.exists() and jsonl.stat().st_size:
             complaint = f"{jsonl} exists: --resume goes on with it, --force begins anew"
             raise typer.BadParameter(complaint, param_hint="--jsonl")

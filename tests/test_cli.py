@@ -177,6 +177,11 @@ def test_scan_writes_a_line_for_each_file(clips: Path, tmp_path: Path) -> None:
     assert codes == {"a.mp4": None, "bug.mp4": "internal", "c.mp4": None, "long.mp4": "too_long"}
 
 
+def test_scan_of_crops_looks_for_one_face_in_each(clips: Path, tmp_path: Path, pipeline: Pipeline) -> None:
+    run("scan", clips / "a.mp4", "--jsonl", tmp_path / "out.jsonl", "--crops")
+    assert [settings.faces.max_faces for settings in pipeline.settings] == [1]
+
+
 def test_scan_does_not_overwrite_unasked(clips: Path, tmp_path: Path) -> None:
     jsonl = tmp_path / "out.jsonl"
     run("scan", clips / "a.mp4", "--jsonl", jsonl)
