@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import errors, hf_hub_download
 
 from space.errors import WeightsError
-from space.models.cards import Card, read_card, write_record
+from space.models.cards import WEIGHTS_SUFFIX, Card, read_card, write_record
 from space.models.stored import check_file
 from space.models.weights import build_empty, check_new_name, check_weights, installed_folder
 
@@ -52,6 +53,7 @@ def fetch_member(
         weights = _download(repo_id, card.weights, revision, scratch)
         check_weights(card, weights)
         check_file(card, weights, build_empty(card))
+        card = replace(card, weights=f"{name}{WEIGHTS_SUFFIX}")  # never another member's file
         weights.replace(place / card.weights)
     write_record(card, place / f"{name}.json")
     return card
