@@ -1,9 +1,9 @@
 """A sequence member: one network sees a face in every frame, an LSTM reads them in order of time.
 
-The ResNeXt50-LSTM as published by Jadhav et al. ("Deepfake Video Detection Using Neural Networks",
-IJSRD 2020): 2048 pooled features per frame, one LSTM layer of 2048 units without biases, dropout
-0.4, mean over time. Where that code runs the LSTM across the clips of a batch, this one runs it
-along time, which is what the paper describes.
+The ResNeXt50-LSTM of the field's public detectors: 2048 pooled features per frame, one LSTM layer of
+2048 units without biases, dropout 0.4, mean over time. Their code hands batches to an LSTM that takes
+time first, so that it runs across the clips of a batch; this one runs along time, which is what they
+describe.
 """
 
 from __future__ import annotations
