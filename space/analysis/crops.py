@@ -70,7 +70,7 @@ def cut_square(image: U8, box_xyxy: F32, size_px: int) -> tuple[U8, F32]:
     x0, y0 = round(float(box_xyxy[0])), round(float(box_xyxy[1]))
     left, top = max(0, -x0), max(0, -y0)
     right, bottom = max(0, x0 + side - width), max(0, y0 + side - height)
-    inside = image[max(0, y0) : min(height, y0 + side), max(0, x0) : min(width, x0 + side)]
+    inside = image[max(0, y0) : max(0, y0 + side), max(0, x0) : max(0, x0 + side)]
     if inside.size == 0:
         raise ValueError("the box does not touch the image")
     if left or top or right or bottom:
