@@ -114,7 +114,7 @@ class FaceDetector(_Opened):
         found = self._run(self._full, image)
         if _may_hide_faces(image, found):
             found = _without_duplicates(found + self._detect_in_tiles(image))
-        found = found or self._detect_tight(image)
+        found = [face for face in found or self._detect_tight(image) if _is_centred_inside(image, face[0])]
         return sorted(found, key=lambda face: -_side(face[0]))
 
     def _detect_in_tiles(self, image: U8) -> list[Detection]:
@@ -176,7 +176,7 @@ class FaceMesh(_Opened):
         """
         for margin in MESH_MARGINS:
             found = self._run(image, scale_box(detection_xyxy, margin))
-            if found is not None and overlap(square_box(found), detection_xyxy) >= SAME_FACE:
+            if found is not None and _is_same_face(image, square_box(found), detection_xyxy):
                 return found
         return None
 
@@ -257,6 +257,16 @@ def _without_duplicates(found: list[Detection]) -> list[Detection]:
         if not any(_is_duplicate(box, other) for other, _ in kept):
             kept.append((box, confidence))
     return kept
+
+
+def _is_same_face(image: U8, box_xyxy: F32, detection_xyxy: F32) -> bool:
+    return _is_centred_inside(image, box_xyxy) and overlap(box_xyxy, detection_xyxy) >= SAME_FACE
+
+
+def _is_centred_inside(image: U8, box_xyxy: F32) -> bool:
+    """Whether a face shows at least in part: both models see beyond the picture, where its border is repeated."""
+    x, y = (box_xyxy[:2] + box_xyxy[2:]) / 2
+    return bool(0 <= x < image.shape[1] and 0 <= y < image.shape[0])
 
 
 def _is_duplicate(first_xyxy: F32, second_xyxy: F32) -> bool:
