@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,54 +14,16 @@ from hypothesis.extra.numpy import arrays
 from space.analysis.maps import LAYERS, face_maps, filter_by_last, lay_maps, map_crops, total_heat
 from space.analysis.scores import batched, score_crops
 from space.contract import Crop
-from space.models.cards import UNCALIBRATED, Card, Params
-from space.models.member import FrameMember, normalise
-from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
+from space.models.member import normalise
+from space.models.registry import IMAGENET_MEAN, IMAGENET_STD
 from space.models.weights import LoadedMember
+from tests.ensembles import CARD, PX, find_linear, make_network
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-PX = 96
-
-
-def find_linear(module: FrameMember) -> torch.nn.Linear:
-    return next(layer for layer in reversed(list(module.head)) if isinstance(layer, torch.nn.Linear))
 
 
 def make_member(architecture: str, seed: int = 0) -> LoadedMember:
-    torch.manual_seed(seed)
-    module = build_member(architecture)
-    # untrained norms see tiny activations; one pass gives them statistics
-    for layer in module.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = 1.0
-    module.train()(torch.randn(8, 3, PX, PX))
-    # a head that an untrained network's features speak to, so that there is something to map
-    with torch.no_grad():
-        features = module.eval().tail(module.trunk(torch.randn(4, 3, PX, PX))).mean(dim=(0, 2, 3))
-        find_linear(module).weight.copy_(
-            4 * features / features.square().sum() + 0.1 * torch.randn_like(features) / features.norm()
-        )
-    card = Card(
-        name="member",
-        version="1",
-        architecture=architecture,
-        params=Params(),
-        input_px=PX,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        margin=1.0,
-        calibration=UNCALIBRATED,
-        metrics=(),
-        recipe="untrained",
-        data="none",
-        licence="none",
-        weights="member.safetensors",
-        sha256="0" * 64,
-        images_seen=0,
-        training_cost="none",
-        created="2025-01-01T00:00:00Z",
-    )
-    return LoadedMember(card=card, module=module.eval().requires_grad_(False))
+    return LoadedMember(card=replace(CARD, architecture=architecture), module=make_network(architecture, seed=seed))
 
 
 def make_crops(n: int, seed: int = 0) -> list[Crop]:
@@ -181,4 +145,4 @@ def test_members_are_added_in_the_ensemble_s_units() -> None:
 def test_face_maps_picks_one_face(member: LoadedMember) -> None:
     _, maps = map_crops(member, batched(make_crops(3), 3))
     picked = face_maps([maps], 1)
-    assert picked["member"]["layered"] == pytest.approx(maps.layered[1])
+    assert picked["small"]["layered"] == pytest.approx(maps.layered[1])

@@ -33,6 +33,7 @@ from space.contract import (
     Text,
     Track,
 )
+from space.errors import RequestError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.models.weights import Ensemble, LoadedMember
@@ -86,7 +87,9 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
 
     Raises:
         SourceError: nothing could be decoded, or it took too long.
+        RequestError: ``bad_frames``; ``bad_members``: a member that scores whole tracks.
     """
+    _require_frame_members(ensemble)
     watch = Stopwatch()
     faces, n_frames = _find_faces(clip, settings, watch, progress)
     tracks = link_tracks(faces)
@@ -135,6 +138,14 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
         limits=_limits(n_frames, ensemble, has_maps=bool(evidence)),
     )
     return Analysis(report=report, pictures=pictures)
+
+
+def _require_frame_members(ensemble: Ensemble) -> None:
+    """Sequence members load, but the analysis does not feed them tracks yet."""
+    names = {kind: [m.card.name for m in ensemble.members if m.kind == kind] for kind in ("frame", "sequence")}
+    if names["sequence"]:
+        known = ", ".join(names["frame"]) or "none"
+        raise RequestError("bad_members", name=", ".join(names["sequence"]), known=known)
 
 
 def _find_faces(clip: Clip, settings: Settings, watch: Stopwatch, progress: Progress) -> tuple[list[Face], int]:
