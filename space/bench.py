@@ -86,6 +86,7 @@ def measure(
         "n_faces": len(faces),
         "n_rounds": n_rounds,
         "n_cpus": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),  # far above 1: the machine was shared, distrust the ratios
         "seconds": seconds,
         "stages_s": _medians(parts.stages[1:]),
         "ratios": {f"{part} / {base}": round(seconds[part] / seconds[base], 3) for part, base in RATIOS},

@@ -60,8 +60,11 @@ def _indent(body: RenderableType) -> Padding:
     return Padding(body, INDENT)
 
 
-def _bullets(texts: Iterable[Text], lang: str) -> Group:
-    return Group(*(Words(f"• {translate(text, lang=lang)}") for text in texts))
+def _bullets(texts: Iterable[Text], lang: str) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for text in texts:
+        table.add_row("•", translate(text, lang=lang))
+    return table
 
 
 def _describe_source(report: Report, lang: str) -> Words:
@@ -96,13 +99,13 @@ def _estimate(verdict: Verdict, lang: str) -> tuple[str, str]:
 
 
 def _moments(report: Report, lang: str, *, pictures: bool) -> Table:
+    """The sentence of a moment says when it is, so there is no column for it."""
     several = len(report.tracks) > 1
-    table = _table(lang, "cli.time", *([""] if several else []), "cli.estimate", "", *([""] if pictures else []))
+    table = _table(lang, "cli.estimate", *([""] if several else []), "", *([""] if pictures else []))
     for moment in report.evidence:
         person = [render("cli.person", {"track": moment.track}, lang=lang)] if several else []
         picture = [moment.overlay] if pictures else []
-        time, estimate = f"{_number(moment.time_s, 1, lang)} s", _number(moment.p_fake, 2, lang)
-        table.add_row(time, *person, estimate, translate(moment.sentence, lang=lang), *picture)
+        table.add_row(_number(moment.p_fake, 2, lang), *person, translate(moment.sentence, lang=lang), *picture)
     return table
 
 
