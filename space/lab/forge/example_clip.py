@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space.analysis.faces import FaceDetector, FaceMesh
+from space.analysis.detections import FaceDetector
+from space.analysis.faces import FaceMesh
 from space.contract import F32, U8
 from space.lab.forge.blend import soften_mask
 
