@@ -223,10 +223,19 @@ def test_schedule_counts_batches() -> None:
 
 
 def test_rate_warms_up_and_falls_to_zero() -> None:
-    rates = [learning_rate(RECIPES["first-resnext50"], step, 1000) for step in range(1000)]
+    rates = [learning_rate(RECIPES["first-efficientnet-b0"], step, 1000) for step in range(1000)]
     assert rates[0] < rates[20] < max(rates) == pytest.approx(1e-3)
     assert rates[-1] < 1e-5
     assert all(a >= b for a, b in pairwise(rates[40:]))
+
+
+def test_cool_down_ends_a_longer_cosine() -> None:
+    recipe = replace(TINY, cosine_images=4000, cooldown_images=200)  # 4 images a step
+    rates = [learning_rate(recipe, step, 500) for step in range(500)]
+    whole = replace(recipe, cosine_images=None, cooldown_images=0)
+    assert rates[:450] == [learning_rate(whole, step, 1000) for step in range(450)]
+    assert rates[475] == pytest.approx(learning_rate(whole, 475, 1000) / 2)
+    assert rates[-1] < rates[449] / 40
 
 
 def test_resumed_run_is_the_uninterrupted_one(data: TwinData, validation: TwinData, tmp_path: Path) -> None:

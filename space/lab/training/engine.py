@@ -63,11 +63,15 @@ def make_schedule(recipe: Recipe) -> Schedule:
 
 
 def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warmup = max(1, round(recipe.warmup_share * n_steps))
+    """Linear warm-up, then a cosine; at the end a linear cool-down where the recipe asks for one."""
+    per_step = 2 * recipe.batch_pairs
+    cosine_steps = n_steps if recipe.cosine_images is None else recipe.cosine_images // per_step
+    warmup = max(1, round(recipe.warmup_share * cosine_steps))
     if step < warmup:
         return recipe.peak_lr * (step + 1) / warmup
-    return recipe.peak_lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, n_steps - warmup)))
+    cooldown = min(1.0, (n_steps - step) * per_step / recipe.cooldown_images) if recipe.cooldown_images else 1.0
+    cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, cosine_steps - warmup)))
+    return recipe.peak_lr * cooldown * cosine
 
 
 def twin_losses(logits: Tensor, regions: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

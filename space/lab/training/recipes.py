@@ -26,7 +26,9 @@ class Recipe:
     batch_pairs: int = 16
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
-    warmup_share: float = 0.04  # of the steps
+    warmup_share: float = 0.04  # of the cosine's steps
+    cosine_images: int | None = None  # length of the cosine; None: the whole run
+    cooldown_images: int = 0  # at the end the rate also falls linearly to zero over these
     ema_decay: float = 0.995
     region_weight: float = 1.0  # of the region head's loss beside the logit's
     rank_weight: float = 1.0  # of the loss that wants the forgery above its twin
@@ -55,7 +57,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="first-resnext50",
             architecture="resnext50_32x4d",
-            phases=(Phase(112, 38_400), Phase(224, 1_600)),
+            phases=(Phase(112, 19_200), Phase(224, 1_024)),
+            cosine_images=40_000,
+            cooldown_images=4_224,
             bf16=True,
         ),
         Recipe(
