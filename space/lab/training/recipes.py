@@ -52,7 +52,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="first-efficientnet-b0",
             architecture="efficientnet_b0",
-            phases=(Phase(112, 41_600), Phase(224, 3_200)),
+            phases=(Phase(112, 41_600), Phase(224, 320)),
+            cosine_images=44_800,
         ),
         Recipe(
             name="first-resnext50",
