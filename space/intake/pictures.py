@@ -6,7 +6,7 @@ import struct
 from typing import BinaryIO
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 from PIL import WebPImagePlugin as WebpImagePlugin
 
 from space.contract import U8
@@ -24,7 +24,17 @@ READERS: dict[Container, type[ImageFile.ImageFile]] = {
     GIF: GifImagePlugin.GifImageFile,
 }
 ORIENTATION = 0x0112  # Exif tag
-TURNED = {5, 6, 7, 8}  # its values that swap width and height
+# How to turn a picture upright, by the tag's value.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SWAPPED = {5, 6, 7, 8}  # those that swap width and height
 # What Pillow's readers raise on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error)
 
@@ -41,10 +51,9 @@ def measure_picture(stream: BinaryIO, container: Container, *, limits: Limits) -
         check_pixels(image.width, image.height, limits)
         if getattr(image, "is_animated", False):
             raise SourceError("unsupported_type")
-        is_turned = image.getexif().get(ORIENTATION) in TURNED
     except DAMAGED as error:
         raise SourceError("unreadable") from error
-    return (image.height, image.width) if is_turned else image.size
+    return (image.height, image.width) if _orientation(image) in SWAPPED else image.size
 
 
 def read_picture(stream: BinaryIO, container: Container) -> U8:
@@ -59,14 +68,38 @@ def read_picture(stream: BinaryIO, container: Container) -> U8:
     image = _open(stream, container)
     try:
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        if "A" in upright.getbands() or "transparency" in upright.info:
-            return composite(np.asarray(upright.convert("RGBA")))
-        if upright.mode.startswith("I"):  # 16-bit gray
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        return np.asarray(upright.convert("RGB")).copy()
+        pixels = _on_paper(image)
     except DAMAGED as error:
         raise SourceError("unreadable") from error
+    turn = TURNS.get(_orientation(image))
+    return np.array(pixels if turn is None else pixels.transpose(turn))
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    """A picture of any mode in RGB, transparency over white."""
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if "A" in image.getbands() or "transparency" in image.info:
+        return Image.fromarray(composite(np.asarray(image.convert("RGBA"))))
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit gray in eight, with alpha where one gray level is transparent."""
+    levels = np.asarray(image)
+    gray = Image.fromarray((levels >> 8).astype(np.uint8))
+    if isinstance(hidden := image.info.get("transparency"), int):
+        gray.putalpha(Image.fromarray(np.where(levels == hidden, 0, 255).astype(np.uint8)))
+    return gray
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """The Exif tag's value; None where it is missing or damaged: viewers show such a picture as it is."""
+    try:
+        value = image.getexif().get(ORIENTATION)
+    except DAMAGED:
+        return None
+    return value if value in TURNS else None
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:

@@ -113,7 +113,7 @@ def _measure(open_stream: OpenStream, container: Container, limits: Limits) -> _
     if container.demuxer is None:
         return _measure_photo(open_stream, container, limits)
     watch = Stopwatch(limits.max_decode_s)
-    with open_video(open_stream, container, limits=limits) as video:
+    with open_video(open_stream, container, limits=limits, may_decode=False) as video:
         check_pixels(video.stream.width, video.stream.height, limits)
     timeline = read_timeline(open_stream, container, limits=limits, watch=watch)
     if container == GIF and len(timeline.moments) == 1:

@@ -53,16 +53,27 @@ class Video:
 
 
 @contextmanager
-def open_video(open_stream: Callable[[], BinaryIO], container: Container, *, limits: Limits) -> Iterator[Video]:
+def open_video(
+    open_stream: Callable[[], BinaryIO], container: Container, *, limits: Limits, may_decode: bool = True
+) -> Iterator[Video]:
     """Open a container at its start.
 
     Of several video streams the default one is taken, and the largest of those; cover pictures are none.
+
+    Args:
+        open_stream: a fresh stream over the file's bytes.
+        container: what the file is.
+        limits: ``max_pixels`` holds for the decoder as well.
+        may_decode: False: to read headers only. FFmpeg otherwise decodes a frame or two to complete them,
+            and forgets the header's picture size where that passes the limit.
 
     Raises:
         SourceError: ``unreadable``, ``no_video``, ``unsupported_type`` (a codec that is not in the list).
     """
     max_pixels = str(int(limits.max_pixels * CODED_PIXELS_SLACK))  # a codec's own header may claim more than the file's
     options = {"protocol_whitelist": "none", "enable_drefs": "0", "max_pixels": max_pixels}
+    if not may_decode:
+        options["codec_whitelist"] = "none"
     with open_stream() as stream:
         try:
             opened = av.open(
