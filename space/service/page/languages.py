@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from space.contract import Text
 from space.texts import FALLBACK_LANGUAGE, Param, languages, load_texts, render, translate
 
-_RANGE = re.compile(r"\s*([a-z]{1,8})(?:-[a-z0-9]{1,8})*\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE)
+_RANGE = re.compile(
+    r"\s*([a-z]{1,8})(?:-[a-z0-9]{1,8})*\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE
+)
 
 
 def pick_language(query: Mapping[str, str], accept_language: str) -> str:

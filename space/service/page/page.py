@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -50,6 +52,7 @@ LOG = logging.getLogger(__name__)
 def open_page() -> None:
     """Serve the page until the process is told to end."""
     signal.signal(signal.SIGTERM, _end)
+    _import_pyplot()
     settings = Settings()
     folder = os.environ.get(ENSEMBLE_VARIABLE)
     checker = Checker(lambda: pipeline(settings, Path(folder) if folder else None))
@@ -64,6 +67,16 @@ def open_page() -> None:
 def _end(_number: int, _frame: FrameType | None) -> None:
     """End as by Ctrl-C, so that the folder of uploads is deleted."""
     raise KeyboardInterrupt
+
+
+def _import_pyplot() -> None:
+    """Import it while nothing is served.
+
+    Gradio switches matplotlib's backend around every event, and fails when a check's thread is just importing
+    pyplot, as mediapipe does.
+    """
+    if find_spec("matplotlib"):
+        import_module("matplotlib.pyplot")
 
 
 def build_page(checker: Checker, storage: Storage, settings: Settings) -> gr.Blocks:

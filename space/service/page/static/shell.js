@@ -33,13 +33,14 @@ function tell(kind, params = {}) {
 
 /** @param {string} url @param {boolean} isVideo @param {string} name */
 function preview(url, isVideo, name) {
+  find("[data-slot='name']").textContent = name;
+  if (!url) return;
   const media = document.createElement(isVideo ? "video" : "img");
   if (media instanceof HTMLVideoElement) Object.assign(media, { muted: true, controls: true, playsInline: true, preload: "metadata" });
   else media.alt = "";
   media.onerror = () => media.remove(); // a kind that the browser cannot show, though it may be read here
   media.src = url;
   find("[data-slot='preview']").replaceChildren(media);
-  find("[data-slot='name']").textContent = name;
 }
 
 /** After a check: the same file may be checked again, an example by its own button. */
@@ -65,7 +66,7 @@ function choose(file) {
   const limit = Number(find("input[type='file']").dataset.maxBytes);
   if (file.size > limit) return tell("too-large", { actual_mb: String(Math.ceil(file.size / 1024 / 1024)) });
   chosen = file;
-  previewUrl = URL.createObjectURL(file);
+  previewUrl = file.size ? URL.createObjectURL(file) : "";
   preview(previewUrl, !file.type.startsWith("image/"), file.name);
   show("chosen");
 }
