@@ -105,7 +105,7 @@ def test_a_clip_keeps_what_is_written(moments: list[Example], tmp_path: Path) ->
     read, metadata = read_clip(tmp_path / "clip.mp4")
     assert metadata["comment"] == MARK
     assert len(read) == len(frames)
-    assert np.abs(without_noise(read[0]) - without_noise(frames[0])).mean() < 2
+    assert np.abs(without_noise(read[0]) - without_noise(frames[0])).mean() < 3
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -117,6 +117,6 @@ def test_what_ships_is_what_is_made(name: str, moments: list[Example]) -> None:
     assert "public domain" in metadata["comment"]
     assert (MARK in metadata["comment"]) == (name == "forged")
     for shipped, made in zip(frames, moments, strict=False):
-        assert np.abs(without_noise(shipped) - without_noise(getattr(made, name))).mean() < 2
+        assert np.abs(without_noise(shipped) - without_noise(getattr(made, name))).mean() < 3
     poster = cv2.imread(str(EXAMPLES_FOLDER / f"{name}.jpg"))
     assert poster.shape[0] == poster.shape[1]
