@@ -136,7 +136,8 @@ def _decode(
     missed: tuple[int, ...] = ()
     while left:
         with open_video(clip.open, CONTAINERS[clip.info.container], limits=limits) as video:
-            video.stream.codec_context.thread_type = "AUTO"
+            # With several frames in work at once, an error in one takes intact ones with it.
+            video.stream.codec_context.thread_type = "SLICE" if missed else "AUTO"
             reading = _Pass(video, enumerate(demux_packets(video)), timeline, watch)
             if missed:
                 yield from _replace_missed(reading, left.popleft(), missed, left[0] if left else None)

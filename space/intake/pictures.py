@@ -36,7 +36,10 @@ TURNS = {
 }
 SWAPPED = {5, 6, 7, 8}  # those that swap width and height
 # What Pillow's readers raise on damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error)
+DAMAGED = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error),
+    Image.DecompressionBombError,  # a GIF's first picture may be larger than its screen
+)
 
 
 def measure_picture(stream: BinaryIO, container: Container, *, limits: Limits) -> tuple[int, int]:

@@ -91,7 +91,8 @@ def read_timeline(
     with open_video(open_stream, container, limits=limits) as video:
         for packet in demux_packets(video):
             watch.check()
-            stamp = None if packet.is_discard else packet.pts if container.is_timed else packet.dts
+            is_shown = not packet.is_discard and not packet.is_corrupt  # cut out by an edit list, or cut off
+            stamp = (packet.pts if container.is_timed else packet.dts) if is_shown else None
             stamps.append(stamp)
             is_key.append(packet.is_keyframe)
             if stamp is not None and (last is None or stamp >= last):
