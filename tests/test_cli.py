@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,13 @@ def test_help_loads_no_models_no_page_and_no_lab() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_serve_runs_the_app_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    monkeypatch.setattr(runpy, "run_path", lambda path, run_name: runs.append((path, run_name)))
+    assert run("serve").exit_code == 0
+    assert runs == [(str(PROJECT_ROOT / "app.py"), "__main__")]
 
 
 def test_the_lab_answers_for_itself() -> None:
