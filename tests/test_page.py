@@ -4,121 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from space.analysis.report import from_json, to_json
-from space.contract import Analysis, MemberInfo, Report, Text, Verdict, VerdictCode
+from space.analysis.report import to_json
+from space.contract import Analysis, MemberInfo, Text, VerdictCode
 from space.errors import ALL_CODES, InternalError, RequestError, SourceError, TelltaleError, WeightsError
 from space.service.page import checks
 from space.service.page.html import (
     EXAMPLES,
-    HERE,
-    read_static,
     render_document,
     render_error,
     render_progress,
     render_shell,
 )
-from space.service.page.languages import Words, pick_language
 from space.service.page.page import show_event
-from space.service.page.palette import heat_gradient, load_palette, palette_css
 from space.service.page.report_html import data_uri, make_strip, render_report
 from space.settings import SHARED, Limits
-from space.texts import describe_error, languages, load_texts, make_text, render, translate
+from space.texts import describe_error, languages, load_texts, render, translate
+from tests.analyses import Outline, example_report, image_analysis, make_analysis, tidy, with_pictures
 
 LANGUAGES = languages()
 CODES: tuple[VerdictCode, ...] = get_args(VerdictCode)
-JPEG = b"\xff\xd8\xff\xe0 a picture"
-VOID = {"meta", "img", "br", "hr", "input", "link", "path", "circle", "rect"}
-
-
-# --- reports to show --------------------------------------------------------------------------
-
-
-def example_report() -> Report:
-    return from_json(json.loads((SHARED / "report.example.json").read_text(encoding="utf-8")))
-
-
-def picture_names(report: Report) -> Iterator[str]:
-    yield from (track.thumbnail for track in report.tracks)
-    for moment in report.evidence:
-        yield from (moment.crop, moment.overlay)
-        yield from (name for layers in moment.maps.values() for name in layers.values())
-
-
-def with_pictures(report: Report) -> Analysis:
-    return Analysis(report, {name: JPEG + name.encode() for name in picture_names(report)})
-
-
-def make_analysis(code: VerdictCode) -> Analysis:
-    report = example_report()
-    sentence = make_text(f"verdict.{code}")
-    if code == "not_applicable":
-        verdict = Verdict(code, sentence, (make_text("reason.no_face", n_frames=8),), None, None)
-        return Analysis(replace(report, verdict=verdict, n_faces=0, tracks=(), evidence=(), parts=None), {})
-    verdict = replace(report.verdict, code=code, sentence=sentence)
-    if code in ("strong", "some"):
-        return with_pictures(replace(report, verdict=verdict))
-    assert report.parts is not None
-    parts = replace(
-        report.parts,
-        sentence=make_text("parts.withheld"),
-        parts=tuple(replace(part, compromising=False) for part in report.parts.parts),
-    )
-    return with_pictures(replace(report, verdict=verdict, parts=parts))
-
-
-def image_analysis() -> Analysis:
-    report = example_report()
-    source = replace(report.source, kind="image", container="jpeg", codec=None, fps=None, duration_s=0.0)
-    track = replace(report.tracks[0], frames=report.tracks[0].frames[:1])
-    return with_pictures(replace(report, source=source, tracks=(track,), evidence=report.evidence[:1], n_frames=1))
-
-
-class Outline(HTMLParser):
-    """What a browser would make of HTML: elements with their attributes, the text, and whether tags balance."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-    def find(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        return [a for name, a in self.elements if name == tag and attributes.items() <= a.items()]
-
-    def classes(self) -> set[str]:
-        return {name for _, attributes in self.elements for name in (attributes.get("class") or "").split()}
-
-
-def tidy(words: str) -> str:
-    return re.sub(r"\s+", " ", words)
 
 
 # --- verdicts ---------------------------------------------------------------------------------
@@ -337,123 +246,3 @@ def test_saved_report_needs_nothing_else(lang: str) -> None:
     assert not page.find("link")
     assert not re.search(r"url\(|@import|https?:", html)
     assert page.find("html", lang=lang)
-
-
-# --- words ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "header", "lang"),
-    [
-        ({}, "", "en"),
-        ({}, "ru", "ru"),
-        ({}, "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
-        ({}, "en-GB,ru;q=0.9", "en"),
-        ({}, "de-DE,de;q=0.9,ru;q=0.5,en;q=0.4", "ru"),
-        ({}, "ru;q=0,en;q=0.1", "en"),
-        ({}, "de, fr", "en"),
-        ({}, "*", "en"),
-        ({}, "ru;q=1.5", "en"),
-        ({}, ";;,=q", "en"),
-        ({"lang": "ru"}, "en", "ru"),
-        ({"lang": "en"}, "ru", "en"),
-        ({"lang": "../../etc"}, "ru", "ru"),
-        ({"lang": ""}, "ru", "ru"),
-    ],
-)
-def test_language_is_the_one_asked_for(query: dict[str, str], header: str, lang: str) -> None:
-    assert pick_language(query, header) == lang
-
-
-@given(query=st.dictionaries(st.text(), st.text()), header=st.text())
-def test_whatever_a_browser_sends_there_is_a_language(query: dict[str, str], header: str) -> None:
-    assert pick_language(query, header) in LANGUAGES
-
-
-@pytest.mark.parametrize(
-    ("share", "words"), [(0.0, "0_%"), (0.004, "< 1_%"), (0.0149, "1_%"), (0.224, "22_%"), (1, "100_%")]
-)
-def test_shares_are_whole_percentages(share: float, words: str) -> None:
-    assert Words("en").percent(share) == words.replace("_", "\N{NO-BREAK SPACE}")
-
-
-def test_numbers_have_the_languages_mark() -> None:
-    assert (Words("en").number(1.25, 1), Words("ru").number(0.815, 2), Words("en").number(3)) == ("1.2", "0,81", "3")
-
-
-def templates() -> list[Path]:
-    return sorted((HERE / "templates").glob("*.html"))
-
-
-@pytest.mark.parametrize("path", templates(), ids=lambda path: path.name)
-def test_texts_named_in_a_template_exist_with_their_parameters(path: Path) -> None:
-    for text_id, rest in re.findall(
-        r'\bt\("([a-z0-9_.]+)"([^()]*(?:\([^()]*\)[^()]*)*)\)', path.read_text(encoding="utf-8")
-    ):
-        if rest.lstrip().startswith("~"):
-            assert any(known.startswith(text_id) for known in load_texts("en")), text_id
-            continue
-        given_names = set(re.findall(r"[,\s](\w+)=", rest))
-        assert given_names == set(re.findall(r"{(\w+)}", load_texts("en")[text_id])), text_id
-
-
-# --- drawings, colours, scripts ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "row", json.loads((SHARED / "verdicts.json").read_text())["verdicts"], ids=lambda row: row["code"]
-)
-def test_every_verdict_has_its_drawing(row: dict[str, Any]) -> None:
-    macros = (HERE / "templates" / "macros.html").read_text(encoding="utf-8")
-    assert f'"{row["icon"]}": ' in macros
-
-
-@pytest.mark.parametrize("dark", [".dark", "@media (prefers-color-scheme: dark)"])
-def test_both_themes_have_every_colour(dark: str) -> None:
-    light, night = palette_css(dark=dark).split(dark)
-    for code, themes in load_palette()["verdicts"].items():
-        for role in ("ink", "tint"):
-            assert f"--tt-{code}-{role}: {themes['light'][role]};" in light
-            assert f"--tt-{code}-{role}: {themes['dark'][role]};" in night
-    assert light.count("{") + night.count("{") == light.count("}") + night.count("}")
-
-
-def luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("code", CODES)
-def test_words_of_a_verdict_can_be_read(code: str, theme: str) -> None:
-    colours = load_palette()["verdicts"][code][theme]
-    tint = luminance(colours["tint"])
-    for ink in (colours["ink"], load_palette()["themes"][theme]["ink"]):
-        low, high = sorted((luminance(ink), tint))
-        assert (high + 0.05) / (low + 0.05) >= 4.5
-
-
-def test_scale_begins_with_what_lies_under_it_and_ends_in_the_last_colour() -> None:
-    colours = re.findall(r"rgb\((\d+) (\d+) (\d+)\)", heat_gradient())
-    assert colours[0] == ("198", "170", "150")
-    assert colours[-1] == tuple(
-        str(round(0.8 * over + 0.2 * under)) for over, under in zip((255, 247, 167), (198, 170, 150), strict=True)
-    )
-
-
-@pytest.mark.parametrize("path", sorted((HERE / "static").glob("*.js")), ids=lambda path: path.name)
-def test_scripts_write_text_and_never_markup(path: Path) -> None:
-    script = path.read_text(encoding="utf-8")
-    assert script.startswith("// @ts-check\n")
-    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|https?:", script)
-
-
-def test_styles_load_nothing() -> None:
-    assert not re.search(r"url\(|@import|https?:", read_static("report.css", "page.css"))
-
-
-@pytest.mark.parametrize("picture", [b"GIF89a", b"", b"<svg>"])
-def test_only_pictures_we_make_are_shown(picture: bytes) -> None:
-    with pytest.raises(ValueError, match="neither JPEG nor PNG"):
-        data_uri(picture)

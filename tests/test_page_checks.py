@@ -25,7 +25,7 @@ from space.service.page.checks import (
     Working,
 )
 from space.service.page.turns import LineFullError, StoppedError, Turns
-from tests.test_page import make_analysis
+from tests.analyses import make_analysis
 
 ANALYSIS = make_analysis("little")
 PATIENCE_S = 10

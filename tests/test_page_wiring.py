@@ -23,7 +23,7 @@ from space.service.page.html import EXAMPLES
 from space.service.page.page import EXAMPLES_FOLDER, Handlers, build_page, forget_sessions, launch_options
 from space.service.page.storage import MAX_AGE_S, SWEEP_S, Storage, open_storage, sweeping
 from space.settings import Settings
-from tests.test_page import make_analysis
+from tests.analyses import make_analysis
 
 
 @pytest.fixture
