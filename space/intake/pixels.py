@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from functools import cache
 
 import av
@@ -99,7 +100,8 @@ def _is_turned(matrix: tuple[int, int, int, int]) -> bool:
 def deinterlace(frame: av.VideoFrame) -> av.VideoFrame:
     """One field, filled up to a frame: two fields show a moving face as a comb."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    # Any time base will do for one frame; one that comes out of a drained decoder has none of its own.
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
     field = graph.add("estdif", "mode=frame:deint=all")
     sink = graph.add("buffersink")
     source.link_to(field)

@@ -109,7 +109,7 @@ def demux_packets(video: Video) -> Iterator[Packet]:
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, IndexError):  # PyAV stumbles over streams that damage made appear on the way
             return
         if packet is None:
             return
