@@ -29,7 +29,7 @@ from space.contract import (
 from space.models.cards import EnsembleRecord
 from space.settings import Settings
 
-PICTURE_MARGIN = 1.3  # of the pictures shown: the face with a little of what surrounds it
+THUMBNAIL_MARGIN = 1.3  # the face with a little of what surrounds it
 THUMBNAIL_PX = 128
 FINE_PER_COARSE = 4  # cells of the penultimate block that one cell of the last block covers
 
@@ -45,6 +45,11 @@ class MapSource:
     scales: Mapping[str, float]  # member -> its logit units in the ensemble's
     shares: Mapping[str, float]  # member -> its weight in the ensemble, sum 1
     first: int  # position of the track's first face among all faces
+
+    @property
+    def picture_margin(self) -> float:
+        """Of the pictures that maps are laid over: as much as any member sees, so that none is cut off."""
+        return max(margin for margin, _ in self.crops.values())
 
     def lay(self, position: int, face: Face, picture: Crop) -> tuple[FaceMap, float, float]:
         """The map of one of the track's faces over a picture, its total heat and its hottest cell."""
@@ -98,7 +103,7 @@ def show_evidence(
         pick_moments(scores.time_s, scores.logits, scores.weights, n=settings.n_evidence), start=1
     ):
         face = track.faces[position]
-        picture = cut_crop(face.patch, face.box_xyxy, margin=PICTURE_MARGIN, input_px=settings.picture_px)
+        picture = cut_crop(face.patch, face.box_xyxy, margin=source.picture_margin, input_px=settings.picture_px)
         face_map, heat, hottest = source.lay(position, face, picture)
         parts = measure_parts(face_map, face.landmarks)
         may_name, is_too_weak = code in ("strong", "some"), hottest < record.heat_min
@@ -193,7 +198,7 @@ def report_track(
     """
     best = max(track.faces, key=lambda face: (face.quality.usable, face.quality.weight, face.quality.native_px))
     thumbnail = f"track-{track.track_id}.jpg"
-    picture = cut_crop(best.patch, best.box_xyxy, margin=PICTURE_MARGIN, input_px=THUMBNAIL_PX)
+    picture = cut_crop(best.patch, best.box_xyxy, margin=THUMBNAIL_MARGIN, input_px=THUMBNAIL_PX)
     pictures[thumbnail] = render.encode_jpeg(picture.image)
     frames = tuple(
         FrameVerdict(
