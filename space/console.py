@@ -24,6 +24,8 @@ COLOURS: dict[VerdictCode, str] = {
     "not_applicable": "default",
 }
 
+N_PARTS = 5  # with the largest shares, where none is named
+
 
 def print_report(console: Console, report: Report, *, written: Sequence[Path] = (), lang: str) -> None:
     """Print a report: verdict, reasons, people, moments, parts, limits, and where its files are.
@@ -42,9 +44,10 @@ def print_report(console: Console, report: Report, *, written: Sequence[Path] = 
     if report.evidence:
         _section(console, "cli.moments", _moments(report, lang, pictures=bool(written)), lang=lang)
     if report.parts is not None:
-        named = [part for part in report.parts.parts if part.compromising]
+        # where none may be named, where the heat fell is still worth a look, under a sentence that says so
+        shown = [part for part in report.parts.parts if part.compromising] or report.parts.parts[:N_PARTS]
         words = Words(translate(report.parts.sentence, lang=lang))
-        _section(console, "cli.parts", Group(words, _parts(named, lang)) if named else words, lang=lang)
+        _section(console, "cli.parts", Group(words, _parts(shown, lang)), lang=lang)
     _section(console, "cli.limits", _bullets(report.limits, lang), lang=lang)
     for path in written:
         console.print(Words(render("cli.written", {"path": str(path)}, lang=lang)), soft_wrap=True)
