@@ -8,11 +8,12 @@ decoding everything would give.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import av
+from av.video.frame import PictureType
 
 from space.contract import Clip, Frame
 from space.errors import RequestError, SourceError
@@ -23,7 +24,6 @@ from space.intake.stopwatch import Stopwatch
 from space.intake.timeline import (
     Stretch,
     Timeline,
-    keyframe_before,
     locate,
     pick_moments,
     plan_stretches,
@@ -34,6 +34,7 @@ from space.settings import MAX_FRAMES, MIN_FRAMES, Limits
 
 # Packets decoded beyond a stretch whose wanted frames are damaged, in search of intact ones.
 SEARCH_PACKETS = 32
+WHOLE_PICTURES = {PictureType.I, PictureType.NONE}  # NONE: of codecs that know no other
 
 
 def sample_frames(clip: Clip, n_frames: int, *, limits: Limits) -> Iterator[Frame]:
@@ -130,7 +131,8 @@ def _decode(
     """Wanted frames with their stamps, in order of time.
 
     Where one fails to come, its stretch is decoded again without skipping anything, so that what takes its
-    place does not depend on what was skipped.
+    place does not depend on what was skipped. Where a stretch does not begin with a whole picture, none is
+    trusted any more, and what is left is decoded from the file's start.
     """
     left = deque(stretches)
     missed: tuple[int, ...] = ()
@@ -143,15 +145,33 @@ def _decode(
                 yield from _replace_missed(reading, left.popleft(), missed, left[0] if left else None)
             missed = ()
             while left and not missed:
-                missed = yield from _take_wanted(reading, left[0])
+                try:
+                    missed = yield from _take_wanted(reading, left[0])
+                except _FalseKeyframeError:
+                    left = deque([_from_start(left)])
+                    break
                 if not missed:
                     left.popleft()
+
+
+class _FalseKeyframeError(Exception):
+    """A packet marked as a keyframe brought out no whole picture: it was damaged, or renews the picture bit by bit."""
+
+
+def _from_start(stretches: Iterable[Stretch]) -> Stretch:
+    *_, last = stretches
+    return Stretch(0, last.last, tuple(stamp for stretch in stretches for stamp in stretch.wanted))
 
 
 def _take_wanted(reading: _Pass, stretch: Stretch) -> Generator[tuple[int, av.VideoFrame], None, tuple[int, ...]]:
     """A stretch's wanted frames; returns those that failed to come, from the first such on."""
     wanted = deque(stretch.wanted)
+    has_begun = stretch.first == 0
     for stamp, frame in reading.frames(stretch, skip=reading.timeline.is_timed and skips_exactly(reading.video)):
+        if stamp == reading.timeline.stamps[stretch.first]:
+            has_begun = has_begun or frame.pict_type in WHOLE_PICTURES
+        if stamp >= wanted[0] and not has_begun:
+            raise _FalseKeyframeError
         if stamp > wanted[0]:
             break
         if stamp == wanted[0]:
@@ -159,23 +179,21 @@ def _take_wanted(reading: _Pass, stretch: Stretch) -> Generator[tuple[int, av.Vi
             yield stamp, frame
         if not wanted:
             break
+    if not has_begun:
+        raise _FalseKeyframeError
     return tuple(wanted)
 
 
 def _replace_missed(
     reading: _Pass, stretch: Stretch, missed: tuple[int, ...], following: Stretch | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Each missed frame, or the next intact one if that comes before the next wanted.
-
-    Begins a keyframe earlier: some encoders mark points from which the picture is only renewed bit by bit.
-    """
-    first = keyframe_before(reading.timeline, max(0, stretch.first - 1))
+    """Each missed frame, or the next intact one if that comes before the next wanted."""
     last = stretch.last + SEARCH_PACKETS
     if following:
         last = max(stretch.last, min(last, following.first - 1))
     bounds = deque((*missed[1:], following.wanted[0] if following else reading.timeline.end + 1))
     wanted = deque(missed)
-    for stamp, frame in reading.frames(replace(stretch, first=first, last=last), skip=False):
+    for stamp, frame in reading.frames(replace(stretch, last=last), skip=False):
         while wanted and stamp >= bounds[0]:
             wanted.popleft()
             bounds.popleft()
