@@ -139,11 +139,11 @@ def test_every_face_is_found_once_and_the_largest_first(
 
 
 def test_more_faces_than_wanted_leave_the_largest(finder: FaceFinder) -> None:
-    places = [(20 + 300 * (i % 5), 20 + 300 * (i // 5), 116 + 2 * i) for i in range(15)]
-    image, boxes = paste_heads((950, 1560), places)
+    places = [(20 + 310 * (i % 5), 20 + 310 * (i // 5), 120 + 2 * i) for i in range(14)]
+    image, boxes = paste_heads((970, 1590), places)
     faces = find(finder, image)
     assert len(faces) == FaceSettings().max_faces == 12
-    assert_found(faces, boxes[3:])
+    assert_found(faces, boxes[2:])
 
 
 def test_tiny_face_is_found_but_not_usable(finder: FaceFinder) -> None:

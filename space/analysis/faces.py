@@ -20,6 +20,7 @@ from space.settings import FaceSettings
 
 MESH_MARGINS = (1.75, 1.25)  # side of the mesh's crop / side of the detector's box; the second keeps neighbours out
 MESH_PX = 384  # crops for the mesh larger than this are reduced; its network reads 192 px of the face
+SPARE = 2  # detections looked at / faces wanted: their sizes are rough, and some turn out to be none
 SAME_FACE = 0.25  # overlap of the mesh's box and the detector's, from which they mean the same face
 
 
@@ -89,12 +90,11 @@ class FaceFinder(Opened):
         for face in self._candidates(frame):
             if not any(is_duplicate(face.box_xyxy, other.box_xyxy) for other in faces):
                 faces.append(face)
-            if len(faces) == self._settings.max_faces:
-                break
-        return sorted(faces, key=lambda face: -face.quality.native_px)
+        return sorted(faces, key=lambda face: -face.quality.native_px)[: self._settings.max_faces]
 
     def _candidates(self, frame: Frame) -> Iterator[Face]:
-        for detection, confidence in self._detector.detect(frame.image):
+        detections = self._detector.detect(frame.image)
+        for detection, confidence in detections[: SPARE * self._settings.max_faces]:
             landmarks = self._mesh.landmarks(frame.image, detection)
             if landmarks is not None:
                 yield self._describe(frame, detection, confidence, landmarks)
