@@ -96,13 +96,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return gray
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """The Exif tag's value; None where it is missing or damaged: viewers show such a picture as it is."""
+def _orientation(image: Image.Image) -> int:
+    """The Exif tag's value; 1, upright, where it is missing or damaged: viewers show such a picture as it is."""
     try:
         value = image.getexif().get(ORIENTATION)
     except DAMAGED:
-        return None
-    return value if value in TURNS else None
+        return 1
+    return value if value in TURNS else 1
 
 
 def check_pixels(width: int, height: int, limits: Limits) -> None:
