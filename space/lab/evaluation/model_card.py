@@ -15,8 +15,8 @@ evidence; to study what gives forgeries away. **Not intended** as proof of eithe
 moderation, or to judge a person.
 
 **What it cannot do.** Only faces are assessed: no sound, no lip-sync, no wholly generated scenes, no editing. The
-absence of signs is no proof. Results on forgeries of tools not seen in training are close to chance with these first
-weights: see the table of whole clips. Faces under 64 px, strong blur and heavy compression lead to "no clear answer".
+absence of signs is no proof. These first weights separate little, within the data they come from and outside it (see
+the tables), so most verdicts are "no clear answer". Faces under 64 px, strong blur and heavy compression lead to "no clear answer".
 A heat map is coarse (a cell is 16 by 16 of 224 pixels): eye and brow are one cell apart."""
 
 
