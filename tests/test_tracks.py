@@ -20,7 +20,7 @@ SKINS = {"A": (214, 160, 130), "B": (120, 78, 60), "C": (235, 200, 190), "D": (1
 def face(person: str, frame: int, x: float = 100, size: float = 100, seconds: float = 1.0, dim: float = 1.0) -> Face:
     """A face whose patch is textured skin of the person's colour; ``confidence`` remembers who it is."""
     shading, noise = (np.random.default_rng(seed).normal(0, 1, (64, 64, 1)) for seed in ([*person.encode()], frame))
-    texture = 300 * cv2.GaussianBlur(shading, (0, 0), 4)[..., None] + 4 * noise
+    texture = 450 * cv2.GaussianBlur(shading, (0, 0), 4)[..., None] + 4 * noise
     image = np.clip((np.array(SKINS[person]) + texture) * dim, 0, 255).astype(np.uint8)
     box = np.array([x, 100, x + size, 100 + size], np.float32)
     scale = 2 * size / 64
@@ -87,13 +87,13 @@ def test_people_who_look_the_same_are_told_apart_by_place() -> None:
 
 
 def test_people_who_look_the_same_are_told_apart_by_size() -> None:
-    faces = [face("A", i, 100 + 300 * ((i + k) % 2), size) for i in range(5) for k, size in enumerate((60, 200))]
+    faces = [face("A", i, 100 + 60 * ((i + k) % 2), size) for i in range(5) for k, size in enumerate((60, 200))]
     tracks = link_tracks(faces)
     assert [len({f.box_xyxy[2] - f.box_xyxy[0] for f in track.faces}) for track in tracks] == [1, 1]
 
 
 def test_light_may_change_slowly() -> None:
-    assert people(link_tracks([face("A", i, dim=1 - 0.04 * i) for i in range(10)])) == ["A" * 10]
+    assert people(link_tracks([face("A", i, dim=1 - 0.03 * i) for i in range(10)])) == ["A" * 10]
 
 
 def test_seconds_between_frames_do_not_matter() -> None:
