@@ -16,8 +16,8 @@ moderation, or to judge a person.
 
 **What it cannot do.** Only faces are assessed: no sound, no lip-sync, no wholly generated scenes, no editing. The
 absence of signs is no proof. These first weights separate little, within the data they come from and outside it (see
-the tables), so most verdicts are "no clear answer". Faces under 64 px, strong blur and heavy compression lead to "no clear answer".
-A heat map is coarse (a cell is 16 by 16 of 224 pixels): eye and brow are one cell apart."""
+the tables), so most verdicts are "no clear answer", as are those on faces under 64 px, strong blur and heavy
+compression. A heat map is coarse (a cell is 16 by 16 of 224 pixels): eye and brow are one cell apart."""
 
 
 def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[str, Any]]] = ()) -> None:
