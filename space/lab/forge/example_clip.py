@@ -41,9 +41,9 @@ ORIGIN = "NASA portrait of Eileen Collins, public domain, via scikit-image"
 class Camera:
     """How the camera moves over the portrait. Amplitudes of slow sines; lengths in pixels of the portrait."""
 
-    zoom: float = 1.80
+    zoom: float = 2.0
     zoom_swing: float = 0.06
-    below_face_px: float = 44.0  # the view's centre lies this far below the face's, so that it stays on the portrait
+    below_face_px: float = 36.0  # the view's centre lies this far below the face's, so that it stays on the portrait
     pan_px: tuple[float, float] = (9.0, 4.0)
     turn_deg: float = 1.6
     flicker: float = 0.02  # of the brightness
@@ -56,7 +56,7 @@ class Alteration:
 
     gain: tuple[float, float, float] = (1.06, 0.97, 0.90)  # per channel RGB, about mid-gray
     offset: tuple[float, float, float] = (6.0, 1.0, -5.0)  # 8-bit steps
-    resolution: float = 0.30  # of the frame's
+    resolution: float = 0.25  # of the frame's
     scale: float = 1.015
     shift: tuple[float, float] = (0.012, 0.008)  # shares of the face's side
     jitter: float = 0.004  # of the shift, from frame to frame, share of the face's side
