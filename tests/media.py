@@ -185,6 +185,19 @@ def encode_animation(image_format: str, n_frames: int = 6, duration_ms: int = 10
     return encode_image(first, image_format, save_all=True, append_images=rest, duration=duration_ms, loop=0)
 
 
+def spoil_packets(path: Path, copy: Path, positions: Iterable[int]) -> Path:
+    """A copy of a clip in which some packets, by their place in the file, hold zeros."""
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    for position in positions:
+        if data.count(packets[position]) != 1:
+            raise ValueError(f"packet {position} does not lie in the file as one piece")
+        data = data.replace(packets[position], bytes(len(packets[position])))
+    copy.write_bytes(data)
+    return copy
+
+
 # --- reading the slow way ---------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -24,18 +23,6 @@ def sample(path: Path, n_frames: int) -> list[tuple[int, float]]:
     frames = list(sample_frames(open_source(path, limits=LIMITS), n_frames, limits=LIMITS))
     assert [frame.index for frame in frames] == list(range(len(frames)))
     return [(media.number_of(frame.image), frame.time_s) for frame in frames]
-
-
-def spoil(path: Path, copy: Path, positions: Sequence[int]) -> Path:
-    """A copy in which some packets, by their place in the file, hold zeros."""
-    with av.open(str(path)) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    data = path.read_bytes()
-    for position in positions:
-        assert data.count(packets[position]) == 1
-        data = data.replace(packets[position], bytes(len(packets[position])))
-    copy.write_bytes(data)
-    return copy
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +48,14 @@ def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_next_intact_frame_stands_in(
     stills: Path, tmp_path: Path, spoilt: Sequence[int], expected: list[int]
 ) -> None:
-    found = sample(spoil(stills, tmp_path / "a.mkv", spoilt), 4)
+    found = sample(media.spoil_packets(stills, tmp_path / "a.mkv", spoilt), 4)
     assert [number for number, _ in found] == expected
     assert [time_s for _, time_s in found] == pytest.approx([number / 10 for number in expected], abs=0.002)
 
 
 def test_nothing_intact(stills: Path, tmp_path: Path) -> None:
     info = open_source(stills, limits=LIMITS).info
-    path = spoil(stills, tmp_path / "a.mkv", range(20))
+    path = media.spoil_packets(stills, tmp_path / "a.mkv", range(20))
     with pytest.raises(SourceError, match="unreadable"):
         open_source(path, limits=LIMITS)
     with pytest.raises(SourceError, match="unreadable"):
@@ -81,9 +68,23 @@ def test_damage_within_a_group_leaves_the_others_alone(tmp_path: Path) -> None:
     whole = media.write_clip(tmp_path / "whole.mp4", n_frames=120, options=options)
     expected = [number for number, _ in sample(whole, 10)]
     assert expected == list(range(6, 120, 12))
-    found = [number for number, _ in sample(spoil(whole, tmp_path / "a.mp4", range(12, 24)), 10)]
+    found = [number for number, _ in sample(media.spoil_packets(whole, tmp_path / "a.mp4", range(12, 24)), 10)]
     assert set(expected) - set(found) == {18}
     assert found == sorted(set(found))
+
+
+def test_what_leans_on_a_lost_keyframe_is_not_shown(tmp_path: Path) -> None:
+    """Each of ten groups begins with a picture of its own; the eleven that follow change it a little."""
+    images = [media.draw(100 * (i // 12) + i % 12) for i in range(120)]
+    whole = media.write_clip(tmp_path / "whole.mkv", images=images, options={**media.X264, "g": "12", "bf": "0"})
+    everything = media.decode_all(whole, lambda frame: frame.to_ndarray(format="rgb24"))
+    clip = open_source(media.spoil_packets(whole, tmp_path / "a.mkv", [60]), limits=LIMITS)
+    frames = list(sample_frames(clip, 5, limits=LIMITS))
+    stamps = sorted(everything)
+    for frame in frames:
+        number = round(frame.time_s * 10)
+        assert not 60 <= number < 72
+        assert np.array_equal(frame.image, everything[stamps[number]])
 
 
 def test_a_recording_that_begins_within_a_group_is_read_from_the_next(tmp_path: Path) -> None:

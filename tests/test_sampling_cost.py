@@ -92,6 +92,15 @@ def test_decoding_ends_with_the_last_wanted_frame(one_group: Clip, packets: Coun
     assert packets.n_calls <= last + 8  # it may come some packets later in the file than it is shown
 
 
+def test_a_lost_keyframe_costs_its_own_stretch_only(short_groups: Clip, packets: Counter, tmp_path: Path) -> None:
+    path = media.write_clip(tmp_path / "whole.mp4", n_frames=N_FRAMES, options={**media.X264, "g": str(GROUP)})
+    spoilt = media.spoil_packets(path, tmp_path / "a.mp4", [GROUP * 10])  # frame 125 is wanted
+    frames = list(sample_frames(open_source(spoilt, limits=LIMITS), 4, limits=LIMITS))
+    assert [round(frame.time_s * 10) for frame in frames][:2] == [25, 75]
+    assert len(frames) >= 3
+    assert packets.n_calls < N_FRAMES * 3 // 4
+
+
 def test_frames_are_decoded_as_they_are_asked_for(short_groups: Clip, packets: Counter, pictures: Counter) -> None:
     streams = []
 
@@ -193,6 +202,13 @@ def test_frames_of_real_clips_are_those_of_a_full_decode(shared_data: Path, name
             image = wanted.pop(float((frame.pts - stream.start_time) * stream.time_base), None)
             assert image is None or np.array_equal(image, convert(frame))
     assert not wanted
+
+
+def test_an_old_encoders_faults_are_known_in_every_stretch(shared_data: Path, packets: Counter) -> None:
+    """Only the clip's first packet says that it was made by an x264 whose 4:4:4 needs care."""
+    clip = open_source(shared_data / "clips" / "519.mp4", limits=LIMITS)
+    assert len(list(sample_frames(clip, 4, limits=LIMITS))) == 4
+    assert packets.n_calls < 600  # of 751; once more from the start would be twice as many
 
 
 @pytest.mark.slow

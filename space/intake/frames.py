@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -24,12 +25,13 @@ from space.intake.stopwatch import Stopwatch
 from space.intake.timeline import (
     Stretch,
     Timeline,
+    keyframe_after,
     locate,
     pick_moments,
     plan_stretches,
     read_timeline,
 )
-from space.intake.video import Packet, Video, decode_packet, demux_packets, open_video
+from space.intake.video import DamagedPacketError, Packet, Video, decode_packet, demux_packets, open_video
 from space.settings import MAX_FRAMES, MIN_FRAMES, Limits
 
 # Packets decoded beyond a stretch whose wanted frames are damaged, in search of intact ones.
@@ -96,18 +98,27 @@ class _Pass:
     timeline: Timeline
     watch: Stopwatch
     n_decoded: int = 0
+    is_damaged: bool = False  # whether packets of the present stretch were
 
     def frames(self, stretch: Stretch, *, skip: bool) -> Iterator[tuple[int, av.VideoFrame]]:
         """A stretch's frames with their stamps; ``skip`` leaves out those that nothing wanted rests on."""
         whole = _packets_to_keep(self.timeline, stretch) if skip else None
         self.video.stream.codec_context.flush_buffers()
+        self.is_damaged = False
         for packet in chain(self._packets(stretch, whole), (None,)):
             self.watch.check()
-            for frame in decode_packet(self.video, packet):
+            for frame in self._decode(packet):
                 stamp = self._stamp_of(frame)
                 self.n_decoded += 1
                 if stamp is not None:
                     yield stamp, frame
+
+    def _decode(self, packet: Packet | None) -> list[av.VideoFrame]:
+        try:
+            return decode_packet(self.video, packet)
+        except DamagedPacketError:
+            self.is_damaged = True
+            return []
 
     def _packets(self, stretch: Stretch, whole: frozenset[int] | None) -> Iterator[Packet]:
         context = self.video.stream.codec_context
@@ -115,8 +126,20 @@ class _Pass:
             if position >= stretch.first:
                 context.skip_frame = "DEFAULT" if whole is None or position in whole else "NONREF"
                 yield packet
+            elif position == 0:
+                self._prepare(packet)
             if position >= stretch.last:
                 return
+
+    def _prepare(self, packet: Packet) -> None:
+        """Show the decoder the file's first packet, though no stretch holds it.
+
+        It alone may say which encoder was at work, and FFmpeg decodes around the faults of some: frames in 4:4:4
+        by an x264 before version 151 otherwise come out damaged.
+        """
+        with suppress(DamagedPacketError):
+            decode_packet(self.video, packet)
+        self.video.stream.codec_context.flush_buffers()
 
     def _stamp_of(self, frame: av.VideoFrame) -> int | None:
         if self.timeline.is_timed:
@@ -131,8 +154,8 @@ def _decode(
     """Wanted frames with their stamps, in order of time.
 
     Where one fails to come, its stretch is decoded again without skipping anything, so that what takes its
-    place does not depend on what was skipped. Where a stretch does not begin with a whole picture, none is
-    trusted any more, and what is left is decoded from the file's start.
+    place does not depend on what was skipped. Where an undamaged stretch does not begin with a whole picture,
+    no keyframe is trusted any more, and what is left is decoded from the file's start.
     """
     left = deque(stretches)
     missed: tuple[int, ...] = ()
@@ -155,7 +178,7 @@ def _decode(
 
 
 class _FalseKeyframeError(Exception):
-    """A packet marked as a keyframe brought out no whole picture: it was damaged, or renews the picture bit by bit."""
+    """A packet marked as a keyframe brought out no whole picture: it only begins to renew the picture bit by bit."""
 
 
 def _from_start(stretches: Iterable[Stretch]) -> Stretch:
@@ -166,20 +189,18 @@ def _from_start(stretches: Iterable[Stretch]) -> Stretch:
 def _take_wanted(reading: _Pass, stretch: Stretch) -> Generator[tuple[int, av.VideoFrame], None, tuple[int, ...]]:
     """A stretch's wanted frames; returns those that failed to come, from the first such on."""
     wanted = deque(stretch.wanted)
+    key = reading.timeline.stamps[stretch.first]
     has_begun = stretch.first == 0
     for stamp, frame in reading.frames(stretch, skip=reading.timeline.is_timed and skips_exactly(reading.video)):
-        if stamp == reading.timeline.stamps[stretch.first]:
-            has_begun = has_begun or frame.pict_type in WHOLE_PICTURES
-        if stamp >= wanted[0] and not has_begun:
-            raise _FalseKeyframeError
-        if stamp > wanted[0]:
+        has_begun = has_begun or (stamp == key and frame.pict_type in WHOLE_PICTURES)
+        if stamp > wanted[0] or (stamp == wanted[0] and (reading.is_damaged or not has_begun)):
             break
         if stamp == wanted[0]:
             wanted.popleft()
             yield stamp, frame
         if not wanted:
             break
-    if not has_begun:
+    if not has_begun and not reading.is_damaged:
         raise _FalseKeyframeError
     return tuple(wanted)
 
@@ -187,28 +208,38 @@ def _take_wanted(reading: _Pass, stretch: Stretch) -> Generator[tuple[int, av.Vi
 def _replace_missed(
     reading: _Pass, stretch: Stretch, missed: tuple[int, ...], following: Stretch | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Each missed frame, or the next intact one if that comes before the next wanted."""
-    last = stretch.last + SEARCH_PACKETS
+    """Each missed frame, or the next intact one if that comes before the next wanted.
+
+    After a damaged packet none is taken for intact until a whole picture comes: what leans on a lost one looks
+    like a poor forgery.
+    """
+    last = max(stretch.last + SEARCH_PACKETS, keyframe_after(reading.timeline, stretch.last))
     if following:
         last = max(stretch.last, min(last, following.first - 1))
     bounds = deque((*missed[1:], following.wanted[0] if following else reading.timeline.end + 1))
     wanted = deque(missed)
+    has_begun = stretch.first == 0
     for stamp, frame in reading.frames(replace(stretch, last=last), skip=False):
+        has_begun = (has_begun and not reading.is_damaged) or frame.pict_type in WHOLE_PICTURES
+        reading.is_damaged = False
         while wanted and stamp >= bounds[0]:
             wanted.popleft()
             bounds.popleft()
         if not wanted:
             return
-        if stamp >= wanted[0]:
+        if stamp >= wanted[0] and has_begun:
             wanted.popleft()
             bounds.popleft()
             yield stamp, frame
 
 
 def _packets_to_keep(timeline: Timeline, stretch: Stretch) -> frozenset[int]:
-    """Positions of the wanted frames' packets, and those beside them: a frame's two fields may lie in two packets."""
+    """Positions of the wanted frames' packets, and those beside them: a frame's two fields may lie in two packets.
+
+    The keyframe's as well: told to skip, a decoder says nothing of its being damaged.
+    """
     positions = locate(timeline)
-    return frozenset(positions[stamp] + step for stamp in stretch.wanted for step in (-1, 0, 1))
+    return frozenset((stretch.first, *(positions[stamp] + step for stamp in stretch.wanted for step in (-1, 0, 1))))
 
 
 def skips_exactly(video: Video) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -19,7 +20,7 @@ from space.intake.pictures import check_pixels, measure_picture
 from space.intake.pixels import displayed_wh
 from space.intake.stopwatch import Stopwatch
 from space.intake.timeline import Timeline, read_timeline
-from space.intake.video import Video, decode_packet, demux_packets, open_video
+from space.intake.video import DamagedPacketError, Video, decode_packet, demux_packets, open_video
 from space.settings import MIB, Limits
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -138,6 +139,7 @@ def _measure_video(
 def _first_frame(video: Video, watch: Stopwatch) -> av.VideoFrame:
     for packet in chain(demux_packets(video), (None,)):
         watch.check()
-        for frame in decode_packet(video, packet):
-            return frame
+        with suppress(DamagedPacketError):  # later ones may be intact
+            for frame in decode_packet(video, packet):
+                return frame
     raise SourceError("unreadable")

@@ -185,8 +185,8 @@ def plan_stretches(timeline: Timeline, wanted: Sequence[int]) -> tuple[Stretch, 
 
 
 def locate(timeline: Timeline) -> dict[int, int]:
-    """Stamp -> position of the first packet that has it."""
-    return {stamp: i for i, stamp in reversed(tuple(enumerate(timeline.stamps))) if stamp is not None}
+    """Stamp -> position of the packet that shows it: the last of those that have it, VP8 prepares some frames."""
+    return {stamp: i for i, stamp in enumerate(timeline.stamps) if stamp is not None}
 
 
 def keyframe_before(timeline: Timeline, position: int) -> int:
@@ -201,3 +201,9 @@ def keyframe_before(timeline: Timeline, position: int) -> int:
         if timeline.is_key[i] and key is not None and stamp is not None and key <= stamp:
             return i
     return 0
+
+
+def keyframe_after(timeline: Timeline, position: int) -> int:
+    """The position of the next keyframe in the file; of the last packet where none follows."""
+    n_packets = len(timeline.is_key)
+    return next((i for i in range(position + 1, n_packets) if timeline.is_key[i]), n_packets - 1)

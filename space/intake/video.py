@@ -117,16 +117,22 @@ def demux_packets(video: Video) -> Iterator[Packet]:
             yield packet
 
 
+class DamagedPacketError(Exception):
+    """The decoder could make nothing of a packet."""
+
+
 def decode_packet(video: Video, packet: Packet | None) -> list[av.VideoFrame]:
     """The intact frames that a packet brings out of the decoder; None drains it, ready to start anew.
 
-    A damaged packet brings none out.
+    Raises:
+        DamagedPacketError: others can be decoded all the same.
     """
     context = video.stream.codec_context
     try:
         frames = context.decode(packet)
-    except av.error.FFmpegError:
-        frames = []
-    if packet is None:
-        context.flush_buffers()
+    except av.error.FFmpegError as error:
+        raise DamagedPacketError from error
+    finally:
+        if packet is None:
+            context.flush_buffers()
     return [frame for frame in frames if not frame.is_corrupt]
