@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from space.analysis.maps import LAYERS, face_maps, filter_by_last, lay_maps, map_crops, total_heat
 from space.analysis.scores import batched, score_crops
 from space.contract import Crop
-from space.models.member import normalise
+from space.models.member import fold_norms, normalise
 from space.models.registry import IMAGENET_MEAN, IMAGENET_STD
 from space.models.weights import LoadedMember
 from tests.ensembles import CARD, PX, find_linear, make_network
@@ -146,3 +146,14 @@ def test_face_maps_picks_one_face(member: LoadedMember) -> None:
     _, maps = map_crops(member, batched(make_crops(3), 3))
     picked = face_maps([maps], 1)
     assert picked["small"]["layered"] == pytest.approx(maps.layered[1])
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_b0", "resnext50_32x4d"])
+def test_folding_norms_changes_neither_logits_nor_maps(architecture: str) -> None:
+    plain, folded = make_member(architecture), make_member(architecture)
+    fold_norms(folded.module)
+    assert not [m for m in folded.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    crops = make_crops(3)
+    (scores, maps), (folded_scores, folded_maps) = (map_crops(m, batched(crops, 3)) for m in (plain, folded))
+    assert folded_scores.logits == pytest.approx(scores.logits, rel=1e-3, abs=1e-3)
+    assert folded_maps.layered == pytest.approx(maps.layered, rel=1e-2, abs=1e-3 * maps.layered.max())

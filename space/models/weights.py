@@ -15,6 +15,7 @@ from space.contract import EnsembleInfo, MemberInfo
 from space.errors import RequestError, WeightsError
 from space.models.cards import UNCALIBRATED, Card, EnsembleRecord, is_name, is_weight, read_card, read_ensemble
 from space.models.files import sha256_of
+from space.models.member import fold_norms
 from space.models.registry import ARCHITECTURES, Kind, Member, build_network
 from space.models.stored import read_state, save_state
 
@@ -241,6 +242,8 @@ def load_ensemble(
             named = tuple((read_card(path).name, weight) for path, weight in chosen.items())
             record = replace(record, name=CUSTOM, members=named, calibration=UNCALIBRATED, metrics=())
     loaded = tuple(load_member(path, device=device) for path in chosen)
+    for member in loaded:
+        fold_norms(member.module)
     return Ensemble(record=record, members=loaded, weights=tuple(chosen.values()))
 
 
