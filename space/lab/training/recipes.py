@@ -1,4 +1,4 @@
-"""Published runs. Each docstring-like note states what the run cost and what it gave."""
+"""Published runs. Each one's note states what it cost and what it gave."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ RECIPES: dict[str, Recipe] = {
             architecture="efficientnet_b0",
             phases=(Phase(112, 41_600), Phase(224, 320)),
             cosine_images=44_800,
+            note="39 minutes on one busy x86 core; val (within-dataset) frame AUC .617 [.602, .633], n = 2098.",
         ),
         Recipe(
             name="first-resnext50",
@@ -62,6 +63,7 @@ RECIPES: dict[str, Recipe] = {
             cosine_images=40_000,
             cooldown_images=4_224,
             bf16=True,
+            note="39 minutes on one busy x86 core; val (within-dataset) frame AUC .617 [.601, .634], n = 2098.",
         ),
         Recipe(
             name="tiny",
