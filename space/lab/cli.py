@@ -36,18 +36,32 @@ def prepare(
 
 
 @app.command()
+def stills(
+    photos: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Folders of genuine photos.")],
+    out: Annotated[Path, typer.Option(help="npz file.")],
+) -> None:
+    """Cut out the faces of the quarter of the photos that may be trained on."""
+    from space.lab.training.stills import prepare_stills
+
+    typer.echo(prepare_stills(photos, out))
+
+
+@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe; see space/lab/training/recipes.py.")],
     data: DataFolder,
     twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: log, checkpoint, predictions; resumed if there.")],
+    stills: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="npz from stills, where the recipe asks for it.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
 ) -> None:
     """Train a member by a recipe; goes on where an earlier run of the folder stopped."""
     from space.lab.training.run import train_member
 
-    auc = train_member(recipe, data, twins, out, device=device, threads=threads)
+    auc = train_member(recipe, data, twins, out, device=device, threads=threads, stills=stills)
     typer.echo(f"val (within-dataset) frame AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
 
 

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import StochasticDepth
 
 from space.lab.evaluation.metrics import auc
 from space.lab.training.pairs import Batch, PairChoices, TwinData, frame_crops, stream_batches
-from space.lab.training.recipes import Recipe
+from space.lab.training.recipes import Phase, Recipe
 from space.models.member import FrameMember, normalise
 from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
 
@@ -63,15 +64,34 @@ def make_schedule(recipe: Recipe) -> Schedule:
 
 
 def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
-    """Linear warm-up, then a cosine; at the end a linear cool-down where the recipe asks for one."""
+    """Linear warm-up, then a cosine or none; at the end a linear cool-down where the recipe asks for one.
+
+    Without a cosine the rate depends on the end in the cool-down only, so a run can be made longer as long as
+    its cool-down has not begun.
+    """
     per_step = 2 * recipe.batch_pairs
     cosine_steps = n_steps if recipe.cosine_images is None else recipe.cosine_images // per_step
     warmup = max(1, round(recipe.warmup_share * cosine_steps))
     if step < warmup:
         return recipe.peak_lr * (step + 1) / warmup
     cooldown = min(1.0, (n_steps - step) * per_step / recipe.cooldown_images) if recipe.cooldown_images else 1.0
+    if recipe.decay == "none":
+        return recipe.peak_lr * cooldown
     cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, cosine_steps - warmup)))
     return recipe.peak_lr * cooldown * cosine
+
+
+def same_until(ours: Recipe, theirs: Recipe, step: int) -> bool:
+    """Whether two recipes do the same in every step before this one, so that a run may go on by the other."""
+    planned = {"phases": (), "cosine_images": None, "cooldown_images": 0, "note": ""}
+    if replace(ours, **planned) != replace(theirs, **planned):
+        return False
+    plans = [(recipe, make_schedule(recipe)) for recipe in (ours, theirs)]
+    if step > min(schedule.n_steps for _, schedule in plans):
+        return False
+    windows = [[px for px, steps in schedule.stretches(0) for _ in steps][:step] for _, schedule in plans]
+    rates = [[learning_rate(recipe, i, schedule.n_steps) for i in range(step)] for recipe, schedule in plans]
+    return windows[0] == windows[1] and rates[0] == rates[1]
 
 
 def twin_losses(logits: Tensor, regions: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,6 +128,8 @@ class Trainer:
         self.device = torch.device(device)
         self.schedule = make_schedule(recipe)
         member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
+        if not recipe.stochastic_depth:
+            _switch_off_stochastic_depth(member)
         self.member: FrameMember = member.to(self.device).to(memory_format=torch.channels_last)
         self.average: FrameMember = copy.deepcopy(self.member).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(_decay_groups(self.member, recipe.weight_decay), lr=recipe.peak_lr)
@@ -128,7 +150,14 @@ class Trainer:
         """Train to the end; returns the averaged member in eval mode."""
         recipe = self.recipe
         for window_px, steps in self.schedule.stretches(self.step):
-            choices = PairChoices(recipe.input_px, recipe.margin, recipe.self_blend_share, window_px)
+            choices = PairChoices(
+                recipe.input_px,
+                recipe.margin,
+                recipe.self_blend_share,
+                window_px,
+                swap_share=recipe.swap_share,
+                stills_share=recipe.stills_share,
+            )
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):  # its threads end with the phase, also when it fails
                 self._run_phase(batches, window_px)
@@ -206,10 +235,9 @@ class Trainer:
         if not self._checkpoint.exists():
             return
         state: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        ours = json.loads(json.dumps(asdict(self.recipe)))
-        theirs = json.loads(json.dumps(state["recipe"]))
-        ours.pop("note"), theirs.pop("note")
-        if ours != theirs:
+        theirs = dict(state["recipe"])
+        theirs["phases"] = tuple(Phase(**phase) for phase in theirs["phases"])
+        if not same_until(self.recipe, Recipe(**theirs), state["step"]):
             raise ValueError(f"{self._checkpoint} belongs to another recipe; choose another folder")
         self.member.load_state_dict(state["member"])
         self.average.load_state_dict(state["average"])
@@ -234,6 +262,12 @@ def predict_logits(
             images = normalise(torch.from_numpy(crops[start : start + batch]).to(device), IMAGENET_MEAN, IMAGENET_STD)
             rows.append(member(images).float().cpu().numpy())
     return np.concatenate(rows)
+
+
+def _switch_off_stochastic_depth(member: nn.Module) -> None:
+    for module in member.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0
 
 
 def _decay_groups(member: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

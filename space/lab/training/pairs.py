@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from space.analysis.crops import cut_square, scale_box, square_box, transform_points
 from space.contract import F32, U8
-from space.lab.forge.blend import blend_with_self
+from space.lab.forge.blend import Forgery, blend_with_self
+from space.lab.forge.swap import blend_with_other, find_donor
 from space.lab.training.augment import draw_photometry
+from space.lab.training.stills import Stills
 from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 
 CELL_PX = 16  # of the input per cell of the region head
@@ -32,14 +34,6 @@ class Batch:
     region_known: F32  # (2n,) 1 where the region is true, 0 where it could not be registered
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One draw's geometry and sources."""
-
-    genuine: str  # sample name
-    fake: str | None  # None: a self-blended forgery of the genuine one
-
-
 class TwinData:
     """The prepared data set in memory.
 
@@ -47,9 +41,11 @@ class TwinData:
         folder: a ``dfdc_faces`` folder.
         twins: the ``twins.npz`` that ``prepare`` wrote for it.
         split: "train" or "val".
+        stills: what ``prepare_stills`` wrote, if photos are to be forged as well.
     """
 
-    def __init__(self, folder: Path, twins: Path, *, split: str) -> None:
+    def __init__(self, folder: Path, twins: Path, *, split: str, stills: Path | None = None) -> None:
+        self.stills = None if stills is None else Stills(stills)
         samples = read_manifest(folder)
         with np.load(twins) as arrays:
             if [s.name for s in samples] != arrays["names"].tolist():
@@ -65,6 +61,7 @@ class TwinData:
         has_face = np.isfinite(self._landmarks[:, 0, 0])
         self.faces = [s.name for s, ok in zip(self.samples, has_face, strict=True) if ok]
         self.genuine = [n for n in self.faces if self.samples[self._index[n]].label == 0]
+        self.genuine_landmarks = self._landmarks[[self._index[n] for n in self.genuine]]  # (n, 478, 2) float16
         face_names = set(self.faces)
         self.twins = [(t, s.name) for s, t in zip(self.samples, twin, strict=True) if t in face_names]
 
@@ -96,10 +93,22 @@ class PairChoices:
 
     input_px: int
     margin: float  # the member's
-    self_blend_share: float  # of the pairs; the rest are DFDC twins
+    self_blend_share: float  # of the pairs
     window_px: int  # side of the window of the crop that is trained on; input_px: all of it
+    swap_share: float = 0.0  # of the pairs; the rest are DFDC twins
+    stills_share: float = 0.0  # of self-blended and swapped pairs
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
+
+
+@dataclass(frozen=True)
+class Twins:
+    """A genuine face and its forgery, before they are cut."""
+
+    images: tuple[U8, U8]  # genuine, forged
+    boxes: tuple[F32, F32]  # (4,) the square around the face in either
+    region: F32  # (R, R) in [0, 1], on the genuine image's pixels, of any resolution
+    known: bool  # whether the region is
 
 
 def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator) -> tuple[U8, U8, F32, bool]:
@@ -108,40 +117,64 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     Returns:
         Genuine and forged (W, W, 3), the region (W/16, W/16) in [0, 1], whether it is known.
     """
-    if rng.random() < choices.self_blend_share:
-        name = data.genuine[rng.integers(len(data.genuine))]
-        landmarks = data.landmarks(name)
-        forgery = blend_with_self(data.image(name), landmarks, rng=rng)
-        images, known = (forgery.genuine, forgery.forged), True
-        region = forgery.mask / max(float(forgery.mask.max()), 1e-3)  # where, not how much
-        boxes = [square_box(landmarks)] * 2
-        region_box = boxes[0]
-    else:
-        genuine, fake = data.twins[rng.integers(len(data.twins))]
-        images = data.image(genuine), data.image(fake)
-        registration = data.registration(fake)
-        box = square_box(data.landmarks(genuine))
-        known = registration is not None
-        if registration is None:
-            boxes, region = [box, square_box(data.landmarks(fake))], np.zeros((REGION_PX, REGION_PX), np.float32)
-            if not np.isfinite(boxes[1]).all():
-                boxes[1] = box
-        else:
-            affine, soft = registration
-            boxes = [box, transform_points(affine, box.reshape(2, 2)).reshape(4)]
-            region = soft.astype(np.float32) / 255
-        region_box = box * (region.shape[0] / images[0].shape[0])
+    twins = _draw_twins(data, choices, rng)
     shift = rng.uniform(-choices.jitter_shift, choices.jitter_shift, size=2).astype(np.float32)
     scale = choices.margin * float(rng.uniform(*choices.jitter_scale))
     photometry = draw_photometry(rng)
     cut = [
         photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
-        for image, box in zip(images, boxes, strict=True)
+        for image, box in zip(twins.images, twins.boxes, strict=True)
     ]
-    cells = _cut_region(region, _jitter(region_box, shift, scale), choices, photometry.flip)
+    region_box = twins.boxes[0] * (twins.region.shape[0] / twins.images[0].shape[0])
+    cells = _cut_region(twins.region, _jitter(region_box, shift, scale), choices, photometry.flip)
     rows, columns = _pick_window(cells, choices.window_px // CELL_PX, rng)
     pixels = tuple(slice(s.start * CELL_PX, s.stop * CELL_PX) for s in (rows, columns))
-    return cut[0][pixels], cut[1][pixels], cells[rows, columns], known
+    return cut[0][pixels], cut[1][pixels], cells[rows, columns], twins.known
+
+
+def _draw_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> Twins:
+    kind = rng.random()
+    if kind < choices.self_blend_share:
+        image, landmarks = _draw_genuine(data, choices, rng)
+        return _forged_twins(blend_with_self(image, landmarks, rng=rng), landmarks)
+    if kind < choices.self_blend_share + choices.swap_share:
+        image, landmarks = _draw_genuine(data, choices, rng)
+        donor = data.genuine[find_donor(data.genuine_landmarks, landmarks, rng)]
+        return _forged_twins(
+            blend_with_other(image, landmarks, data.image(donor), data.landmarks(donor), rng=rng), landmarks
+        )
+    return _given_twins(data, *data.twins[rng.integers(len(data.twins))])
+
+
+def _draw_genuine(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> tuple[U8, F32]:
+    """A genuine face and its landmarks."""
+    if choices.stills_share and rng.random() < choices.stills_share:
+        if data.stills is None:
+            raise ValueError("the recipe asks for photos; give the file that the stills command wrote")
+        index = int(rng.integers(len(data.stills)))
+        return data.stills.image(index), data.stills.landmarks[index]
+    name = data.genuine[rng.integers(len(data.genuine))]
+    return data.image(name), data.landmarks(name)
+
+
+def _forged_twins(forgery: Forgery, landmarks: F32) -> Twins:
+    region = forgery.mask / max(float(forgery.mask.max()), 1e-3)  # where, not how much
+    box = square_box(landmarks)
+    return Twins((forgery.genuine, forgery.forged), (box, box), region, known=True)
+
+
+def _given_twins(data: TwinData, genuine: str, fake: str) -> Twins:
+    """Twins of the data set, registered if they could be."""
+    images = data.image(genuine), data.image(fake)
+    registration = data.registration(fake)
+    box = square_box(data.landmarks(genuine))
+    if registration is None:
+        other = square_box(data.landmarks(fake))
+        region = np.zeros((REGION_PX, REGION_PX), np.float32)
+        return Twins(images, (box, other if np.isfinite(other).all() else box), region, known=False)
+    affine, soft = registration
+    other = transform_points(affine, box.reshape(2, 2)).reshape(4)
+    return Twins(images, (box, other), soft.astype(np.float32) / 255, known=True)
 
 
 def _jitter(box: F32, shift: F32, scale: float) -> F32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,21 @@ class Recipe:
     input_px: int = 224  # what the member takes in service; windows are cut from crops of this size
     margin: float = 1.1
     self_blend_share: float = 0.4  # of the pairs
+    swap_share: float = 0.0  # of the pairs: another person's face; the rest are the data set's own twins
+    stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
     batch_pairs: int = 16
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
     warmup_share: float = 0.04  # of the cosine's steps
-    cosine_images: int | None = None  # length of the cosine; None: the whole run
+    decay: Literal["cosine", "none"] = "cosine"  # before the cool-down
+    cosine_images: int | None = None  # what the warm-up and the cosine are measured by; None: the whole run
     cooldown_images: int = 0  # at the end the rate also falls linearly to zero over these
     ema_decay: float = 0.995
     region_weight: float = 1.0  # of the region head's loss beside the logit's
     rank_weight: float = 1.0  # of the loss that wants the forgery above its twin
     clip_norm: float = 2.0
     dropout: float = 0.2
+    stochastic_depth: bool = True  # as the architecture is published; it tells twins apart by chance
     bf16: bool = False
     seed: int = 1
     log_every: int = 100  # steps: validation, log line, checkpoint
@@ -64,6 +69,22 @@ RECIPES: dict[str, Recipe] = {
             cooldown_images=4_224,
             bf16=True,
             note="39 minutes on one busy x86 core; val (within-dataset) frame AUC .617 [.601, .634], n = 2098.",
+        ),
+        Recipe(
+            name="strong-efficientnet-b0",
+            architecture="efficientnet_b0",
+            phases=(Phase(112, 320_000), Phase(160, 32_000)),
+            self_blend_share=0.3,
+            swap_share=0.2,
+            stills_share=0.15,
+            decay="none",
+            cosine_images=80_000,
+            cooldown_images=64_000,
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            log_every=500,
+            n_validation=1024,
         ),
         Recipe(
             name="tiny",

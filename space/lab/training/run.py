@@ -20,7 +20,9 @@ MEMBER_FILE = "member.pt"
 PREDICTIONS_FILE = "val.npz"
 
 
-def train_member(recipe_name: str, data: Path, twins: Path, out: Path, *, device: str, threads: int) -> Estimate:
+def train_member(
+    recipe_name: str, data: Path, twins: Path, out: Path, *, device: str, threads: int, stills: Path | None = None
+) -> Estimate:
     """Train to the end and predict the whole validation split.
 
     Writes the averaged member's state (``member.pt``) and ``val.npz`` into the run's folder.
@@ -35,7 +37,7 @@ def train_member(recipe_name: str, data: Path, twins: Path, out: Path, *, device
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # batches are drawn in threads of their own
     validation = TwinData(data, twins, split="val")
-    trainer = Trainer(recipe, TwinData(data, twins, split="train"), validation, out, device=device)
+    trainer = Trainer(recipe, TwinData(data, twins, split="train", stills=stills), validation, out, device=device)
     member = trainer.run()
     (out / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     torch.save(member.state_dict(), out / MEMBER_FILE)

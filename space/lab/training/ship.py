@@ -29,6 +29,7 @@ from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
 from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
+from space.lab.training.stills import genuine_use
 from space.lab.training.twins import IDENTITY
 from space.models.cards import (
     UNCALIBRATED,
@@ -192,14 +193,14 @@ def _draft_record(cards: Sequence[Card], weights: Sequence[float], min_bits_per_
 
 
 def score_genuine(folders: Sequence[Path], ensemble: Ensemble, combination: Combination) -> Iterator[float]:
-    """The ensemble's uncalibrated logit of every genuine photo and clip in the calibration half.
+    """The ensemble's uncalibrated logit of every genuine photo and clip in the calibration quarter.
 
     A clip's is the mean over its usable faces. A file without a usable face, or that cannot be read, is
     left out: it says nothing about false alarms.
     """
     settings = Settings(n_frames=8)
     files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
-    chosen = [path for path, fits in zip(files, calibration_half([p.name for p in files]), strict=True) if fits]
+    chosen = [path for path in files if genuine_use(path.name) == "calibrate"]
     with FaceFinder(settings.faces) as finder:
         for path in chosen:
             faces = [face for face in _read_faces(path, finder, settings.n_frames) if face.quality.usable]
