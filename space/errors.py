@@ -16,7 +16,23 @@ TelltaleError
 ├── RequestError           a choice out of range (exit status 2)
 │   ├── bad_frames           number of frames out of range
 │   ├── bad_members          unknown member or weight
-│   └── bad_output           the output place cannot be written
+│   ├── bad_output           the output place cannot be written
+│   └── bad_setting          a setting of the environment that cannot be used
+├── ServiceError           a request to the running service that cannot be met (exit status 2)
+│   ├── job_unknown          no job has this id, or it has vanished
+│   ├── bad_job_id           not 32 hex digits
+│   ├── job_unfinished       asked for what only a finished job has
+│   ├── job_timeout          the check took longer than the limit
+│   ├── server_restarted     the server went down while the check ran
+│   ├── busy                 the queue is full
+│   ├── rate_limited         too many checks from one caller
+│   ├── upload_unknown       no such upload, or it was used or has vanished
+│   ├── upload_timeout       the upload took longer than the limit
+│   ├── bad_capture          frames of a page that cannot be used
+│   ├── picture_unknown      the report has no such picture
+│   ├── report_unknown       no shared report has this id, or it has vanished
+│   ├── bad_token            the token does not fit the report
+│   └── bad_signature        the report is not what was signed
 ├── WeightsError           weights that cannot be used (exit status 1)
 │   ├── weights_missing      file or card not there
 │   ├── weights_checksum     the file is not the one the card describes
@@ -78,7 +94,17 @@ class RequestError(TelltaleError):
     """A choice is out of range."""
 
     exit_status = 2
-    codes = frozenset("bad_frames bad_members bad_output".split())
+    codes = frozenset("bad_frames bad_members bad_output bad_setting".split())
+
+
+class ServiceError(TelltaleError):
+    """A request to the running service cannot be met. ``retry_after_s`` among the parameters is whole seconds."""
+
+    exit_status = 2
+    codes = frozenset(
+        "job_unknown bad_job_id job_unfinished job_timeout server_restarted busy rate_limited upload_unknown "
+        "upload_timeout bad_capture picture_unknown report_unknown bad_token bad_signature".split()
+    )
 
 
 class WeightsError(TelltaleError):
@@ -95,4 +121,6 @@ class InternalError(TelltaleError):
     codes = frozenset(["internal"])
 
 
-ALL_CODES: frozenset[str] = SourceError.codes | RequestError.codes | WeightsError.codes | InternalError.codes
+ALL_CODES: frozenset[str] = (
+    SourceError.codes | RequestError.codes | ServiceError.codes | WeightsError.codes | InternalError.codes
+)
