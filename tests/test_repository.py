@@ -21,6 +21,7 @@ from packaging.version import Version
 from space.settings import MIB, PROJECT_ROOT, SHARED
 
 MAX_LINES = 400
+BINARY = {".safetensors", ".jpg", ".png", ".mp4", ".webm", ".ttf"}
 MAX_WEIGHTS_BYTES = 80 * MIB
 MAX_SHORT_DESCRIPTION = 60  # characters, Hugging Face's limit
 
@@ -210,7 +211,7 @@ def test_every_public_module_says_what_it_is() -> None:
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     # Written so that this file does not match itself.
     places = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|workspace|mnt)/\w|[A-Z]:\\\\?Users")
-    texts = [path for path in tracked_files() if path.suffix not in {".safetensors", ".jpg", ".png", ".mp4", ".webm"}]
+    texts = [path for path in tracked_files() if path.suffix not in BINARY]
     found = [
         f"{path.relative_to(PROJECT_ROOT)}:{number}"
         for path in texts
