@@ -26,13 +26,21 @@ class Forgery:
     mask: F32  # (H, W) in [0, 1]: the share of foreign pixels
 
 
-def blend_with_self(image: U8, landmarks: F32, *, rng: np.random.Generator, strength: float = 1.0) -> Forgery:
+def blend_with_self(
+    image: U8,
+    landmarks: F32,
+    *,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    noise_rng: np.random.Generator | None = None,
+) -> Forgery:
     """Forge a face out of itself.
 
     Args:
         image: (H, W, 3) RGB uint8, a genuine face.
         landmarks: (478, 2) in its pixels.
         strength: 0 is the identity, 1 the full forgery.
+        noise_rng: for the sensor's noise alone, which differs between the frames of a clip; ``rng`` unless given.
 
     Returns:
         The forgery. Its genuine twin is the image itself or, where the surroundings are what is altered,
@@ -43,20 +51,21 @@ def blend_with_self(image: U8, landmarks: F32, *, rng: np.random.Generator, stre
     mask = face_mask(landmarks, (height, width), rng=rng)
     target, source = image.astype(np.float32), image.astype(np.float32)
     if rng.random() < 0.5:
-        source = _change_statistics(source, face_px, rng)
+        source = change_statistics(source, face_px, rng, noise_rng)
     else:
-        target = _change_statistics(target, face_px, rng)
+        target = change_statistics(target, face_px, rng, noise_rng)
     if rng.random() < 0.75:
-        source = _lower_resolution(source, rng)
-    source, mask = _misregister(source, mask, face_px, rng)
+        source = lower_resolution(source, rng)
+    source, mask = slip(source, face_px, rng), bend_mask(mask, face_px, rng)
     mask = soften_mask(mask, face_px, rng) * float(rng.choice(BLEND_RATIOS))
     mask = (mask * strength).astype(np.float32)
     target = image + strength * (target - image)
     forged = target + mask[:, :, None] * (source - target)
-    return Forgery(genuine=_to_uint8(target), forged=_to_uint8(forged), mask=mask)
+    return Forgery(genuine=to_uint8(target), forged=to_uint8(forged), mask=mask)
 
 
-def _to_uint8(image: F32) -> U8:
+def to_uint8(image: F32) -> U8:
+    """Rounded and clipped to 0 to 255."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
@@ -106,8 +115,16 @@ def soften_mask(mask: F32, face_px: float, rng: np.random.Generator) -> F32:
     return np.clip(cv2.GaussianBlur(soft, (0, 0), max(0.5, second)), 0, 1).astype(np.float32)
 
 
-def _change_statistics(image: F32, face_px: float, rng: np.random.Generator) -> F32:
-    """Other colour, sharpness and noise, each at random, at least one of them."""
+def change_statistics(
+    image: F32, face_px: float, rng: np.random.Generator, noise_rng: np.random.Generator | None = None
+) -> F32:
+    """Other colour, sharpness and noise, each at random, at least one of them.
+
+    Args:
+        image: (H, W, 3) RGB float32, 0 to 255.
+        face_px: the face's longer side, which blur is drawn in relation to.
+        noise_rng: for the noise alone; ``rng`` unless given.
+    """
     chosen = rng.random(4) < (0.6, 0.35, 0.35, 0.25)
     if not chosen.any():
         chosen[0] = True
@@ -122,7 +139,7 @@ def _change_statistics(image: F32, face_px: float, rng: np.random.Generator) -> 
         soft = _blur(out, 1.5)
         out = out + rng.uniform(0.3, 1.2) * (out - soft)
     if noise:
-        out = out + rng.normal(0, rng.uniform(1, 5), size=out.shape).astype(np.float32)
+        out = out + (noise_rng or rng).normal(0, rng.uniform(1, 5), size=out.shape).astype(np.float32)
     return np.clip(out, 0, 255).astype(np.float32)
 
 
@@ -130,7 +147,7 @@ def _blur(image: F32, sigma: float) -> F32:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
-def _lower_resolution(image: F32, rng: np.random.Generator) -> F32:
+def lower_resolution(image: F32, rng: np.random.Generator) -> F32:
     """Down and up again: a swapped face is made at a lower resolution than its surroundings."""
     height, width = image.shape[:2]
     scale = rng.uniform(0.3, 0.85)
@@ -139,15 +156,21 @@ def _lower_resolution(image: F32, rng: np.random.Generator) -> F32:
     return np.clip(cv2.resize(small, (width, height), interpolation=how), 0, 255).astype(np.float32)
 
 
-def _misregister(source: F32, mask: F32, face_px: float, rng: np.random.Generator) -> tuple[F32, F32]:
-    """Shift, scale and turn the source a little against the target; bend the mask elastically."""
-    height, width = mask.shape
+def slip(source: F32, face_px: float, rng: np.random.Generator) -> F32:
+    """Shift, scale and turn an image a little."""
+    height, width = source.shape[:2]
     scale, angle = rng.uniform(0.95, 1.05), rng.uniform(-2, 2)
     affine = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale), np.float64)
     affine[:, 2] += rng.uniform(-1, 1, size=2) * (0.03 * face_px, 0.015 * face_px)
     moved = cv2.warpAffine(source, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.float32)
+
+
+def bend_mask(mask: F32, face_px: float, rng: np.random.Generator) -> F32:
+    """Bend a mask elastically: nobody's mask follows the landmarks exactly."""
+    height, width = mask.shape
     coarse = rng.normal(0, 0.02 * face_px, size=(2, 6, 6)).astype(np.float32)
     dx, dy = (cv2.resize(c, (width, height), interpolation=cv2.INTER_CUBIC) for c in coarse)
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     bent = cv2.remap(mask, xs + dx, ys + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return moved.astype(np.float32), bent.astype(np.float32)
+    return np.asarray(bent, np.float32)

@@ -7,6 +7,8 @@ mask. The other face is drawn by a seed from a pool of like poses; nobody choose
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,14 @@ SMOOTHING = 1e-3  # of the thin plate: landmarks are not exact
 
 
 def blend_with_other(
-    image: U8, landmarks: F32, donor: U8, donor_landmarks: F32, *, rng: np.random.Generator, strength: float = 1.0
+    image: U8,
+    landmarks: F32,
+    donor: U8,
+    donor_landmarks: F32,
+    *,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    noise_rng: np.random.Generator | None = None,
 ) -> Forgery:
     """Put another face in the place of a face.
 
@@ -42,21 +51,27 @@ def blend_with_other(
         donor: (H', W', 3) RGB uint8, another face in a like pose (see ``find_donor``).
         donor_landmarks: (478, 2) in the donor's pixels, finite.
         strength: 0 is the identity, 1 the full forgery.
+        noise_rng: for the sensor's noise alone, which differs between the frames of a clip; ``rng`` unless given.
 
     Returns:
         The forgery; its genuine twin is the image itself.
     """
-    size_hw = image.shape[:2]
+    size_hw = image.shape[0], image.shape[1]
     mask = _soft_swap_mask(landmarks, size_hw, rng)
-    foreign, is_seen = _bring_into_place(donor, donor_landmarks, landmarks, size_hw, rng)
+    foreign, is_seen = bring_into_place(donor, donor_landmarks, landmarks, size_hw, rng)
     mask = mask * is_seen
-    foreign = _match_colours(_change_sensor(foreign, rng), image, mask, rng)
+    foreign = match_colours(change_sensor(foreign, rng, noise_rng), image, mask, rng)
     ratio = 1.0 if rng.random() < 0.8 else float(rng.uniform(0.5, 1.0))
     mask = mask * np.float32(ratio * strength)
-    return Forgery(genuine=image, forged=cv2.blendLinear(foreign, image, mask, 1 - mask), mask=mask)
+    return Forgery(genuine=image, forged=blend(image, foreign, mask), mask=mask)
 
 
-def find_donor(pool: NDArray[np.floating], landmarks: F32, rng: np.random.Generator) -> int:
+def blend(image: U8, foreign: U8, mask: F32) -> U8:
+    """The foreign image where the mask is 1, the image where it is 0."""
+    return np.asarray(cv2.blendLinear(foreign, image, mask, 1 - mask), np.uint8)
+
+
+def find_donor(pool: NDArray[np.float16] | F32, landmarks: F32, rng: np.random.Generator) -> int:
     """The index of a face in a like pose, out of a random handful of the pool.
 
     Args:
@@ -110,7 +125,9 @@ def swap_mask(landmarks: F32, size_hw: tuple[int, int], *, rng: np.random.Genera
     return mask
 
 
-def warp_coordinates(landmarks: F32, donor_landmarks: F32, size_hw: tuple[int, int]) -> tuple[F32, F32]:
+def warp_coordinates(
+    landmarks: F32, donor_landmarks: F32, size_hw: tuple[int, int], *, keys: Sequence[int] = KEY_LANDMARKS
+) -> tuple[F32, F32]:
     """Where in the donor's picture each pixel of the target's picture comes from.
 
     A thin-plate spline through the key landmarks (Bookstein 1989), computed on a coarse grid: it is smooth.
@@ -118,8 +135,7 @@ def warp_coordinates(landmarks: F32, donor_landmarks: F32, size_hw: tuple[int, i
     Returns:
         x and y, each (H, W) float32, in the donor's pixels.
     """
-    keys = np.array(KEY_LANDMARKS)
-    source, wanted = landmarks[keys].astype(np.float64), donor_landmarks[keys].astype(np.float64)
+    source, wanted = (points[np.array(keys)].astype(np.float64) for points in (landmarks, donor_landmarks))
     unit = float((source.max(axis=0) - source.min(axis=0)).max())
     middle = source.mean(axis=0)
     weights = _fit_plate((source - middle) / unit, wanted)
@@ -160,7 +176,7 @@ def _soft_swap_mask(landmarks: F32, size_hw: tuple[int, int], rng: np.random.Gen
     return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _bring_into_place(
+def bring_into_place(
     donor: U8, donor_landmarks: F32, landmarks: F32, size_hw: tuple[int, int], rng: np.random.Generator
 ) -> tuple[U8, F32]:
     """The donor's picture on the target's pixels, seldom at their resolution, and where it has any: (H, W)."""
@@ -182,7 +198,7 @@ def _bring_into_place(
     return np.asarray(placed, np.uint8), is_seen
 
 
-def _change_sensor(image: U8, rng: np.random.Generator) -> U8:
+def change_sensor(image: U8, rng: np.random.Generator, noise_rng: np.random.Generator | None = None) -> U8:
     """Other sharpness and noise than the surroundings have."""
     kind = rng.random()
     changed = image
@@ -192,12 +208,12 @@ def _change_sensor(image: U8, rng: np.random.Generator) -> U8:
         more = float(rng.uniform(0.3, 1.2))
         changed = np.asarray(cv2.addWeighted(image, 1 + more, cv2.GaussianBlur(image, (0, 0), 1.5), -more, 0), np.uint8)
     if rng.random() < 0.25:
-        noise = np.float32(rng.uniform(1, 5)) * rng.standard_normal(image.shape, np.float32)
+        noise = np.float32(rng.uniform(1, 5)) * (noise_rng or rng).standard_normal(image.shape, np.float32)
         changed = np.asarray(cv2.add(changed, noise, dtype=cv2.CV_8U), np.uint8)
     return changed
 
 
-def _match_colours(foreign: U8, target: U8, mask: F32, rng: np.random.Generator) -> U8:
+def match_colours(foreign: U8, target: U8, mask: F32, rng: np.random.Generator) -> U8:
     """Bring the colours inside the mask towards the target's: by their statistics, or their slow changes too."""
     height, width = mask.shape
     small = max(4, width // 4), max(4, height // 4)
