@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.data import astronaut
 
 from space.lab.evaluation.metrics import auc, bootstrap_by_source, share_above_twin
 from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
@@ -25,10 +26,11 @@ from space.lab.training.calibration import (
     fit_calibration,
     verdict_levels,
 )
-from space.lab.training.engine import Trainer, learning_rate, make_schedule
+from space.lab.training.engine import Trainer, learning_rate, make_schedule, same_until
 from space.lab.training.pairs import CELL_PX, PairChoices, TwinData, draw_batch
 from space.lab.training.recipes import RECIPES, Phase
 from space.lab.training.result import load_predictions, predict_split, save_predictions
+from space.lab.training.stills import MAX_STILL_PX, STILL_MARGIN, Stills, genuine_use, prepare_stills
 from space.lab.training.twins import IDENTITY, REGION_PX, manipulated_region, register_twin
 
 N_SOURCES = 6
@@ -271,6 +273,101 @@ def test_a_checkpoint_of_another_recipe_is_refused(data: TwinData, validation: T
     Trainer(short, data, validation, tmp_path, device="cpu").run()
     with pytest.raises(ValueError, match="another recipe"):
         Trainer(replace(short, seed=2), data, validation, tmp_path, device="cpu")
+
+
+LONG = replace(TINY, decay="none", cosine_images=40, phases=(Phase(64, 400),), cooldown_images=40)
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "goes_on"),
+    [
+        ({}, 50, True),
+        ({"note": "measured"}, 50, True),
+        ({"phases": (Phase(64, 800),)}, 90, True),  # the cool-down begins at step 90
+        ({"phases": (Phase(64, 800),)}, 95, False),
+        ({"phases": (Phase(64, 200),), "cooldown_images": 80}, 30, True),
+        ({"phases": (Phase(64, 200),), "cooldown_images": 80}, 40, False),
+        ({"phases": (Phase(64, 100), Phase(96, 300))}, 30, False),  # another window
+        ({"seed": 2}, 50, False),
+        ({"swap_share": 0.1}, 50, False),
+    ],
+)
+def test_a_run_may_be_made_longer_while_it_would_be_the_same_so_far(change: dict, step: int, goes_on: bool) -> None:
+    assert same_until(replace(LONG, **change), LONG, step) is goes_on
+
+
+def test_a_longer_run_goes_on_from_its_checkpoint(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
+    short = replace(TINY, decay="none", phases=(Phase(64, 32),))
+    Trainer(short, data, validation, tmp_path / "run", device="cpu").run()
+    longer = replace(short, phases=(Phase(64, 48),))
+    resumed = Trainer(longer, data, validation, tmp_path / "run", device="cpu")
+    assert resumed.step == 8
+    resumed.run()
+    whole = Trainer(longer, data, validation, tmp_path / "whole", device="cpu").run()
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[key]), key
+
+
+def test_stochastic_depth_is_switched_off(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
+    """Without it and without dropout, twins that are one picture get one logit, in training as well."""
+    recipe = replace(TINY, stochastic_depth=False, dropout=0.0)
+    trainer = Trainer(recipe, data, validation, tmp_path, device="cpu")
+    trainer.member.train()
+    logits = trainer.member(torch.rand(1, 3, 64, 64).repeat(8, 1, 1, 1)).detach()
+    assert logits == pytest.approx(logits[:1].expand(8), abs=1e-4)
+    published = Trainer(replace(TINY, dropout=0.0), data, validation, tmp_path / "published", device="cpu")
+    published.member.train()
+    assert float(published.member(torch.rand(1, 3, 64, 64).repeat(8, 1, 1, 1)).std()) > 1e-3
+
+
+# --- photos -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    names = [f"photo-{i}.jpg" for i in range(40)]
+    chosen = [name for name in names if genuine_use(name) == "train"]
+    other = next(name for name in names if genuine_use(name) == "test")
+    picture = cv2.resize(astronaut()[:300, 100:400], (300, 300))[:, :, ::-1]
+    for name in (*chosen[:2], other):
+        cv2.imwrite(str(folder / name), picture)
+    cv2.imwrite(str(folder / chosen[2]), np.full((200, 200, 3), 128, np.uint8))  # no face
+    path = prepare_stills([folder], folder / "stills.npz")
+    with np.load(path) as arrays:
+        assert arrays["names"].tolist() == chosen[:2]
+    return path
+
+
+def test_photos_keep_their_landmarks(stills: Path) -> None:
+    prepared = Stills(stills)
+    image, landmarks = prepared.image(0), prepared.landmarks[0]
+    side = image.shape[0]
+    assert image.shape == (side, side, 3)
+    assert side <= MAX_STILL_PX
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    assert float((high - low).max()) * STILL_MARGIN == pytest.approx(side, rel=0.02)
+    assert (low + high) / 2 == pytest.approx(side / 2, abs=3)
+
+
+def test_photos_are_forged_where_the_recipe_asks(twin_folder: tuple[Path, Path], stills: Path) -> None:
+    data = TwinData(*twin_folder, split="train", stills=stills)
+    for self_blend, swap in ((1.0, 0.0), (0.0, 1.0)):
+        choices = PairChoices(96, 1.1, self_blend, 96, swap_share=swap, stills_share=1.0)
+        batch = draw_batch(data, choices, 3, seed=(1, 2))
+        assert batch.region_known.all()
+        assert batch.regions[1::2].max() > 0.5
+        assert (batch.images[0::2] != batch.images[1::2]).any()
+    without = TwinData(*twin_folder, split="train")
+    with pytest.raises(ValueError, match="asks for photos"):
+        draw_batch(without, choices, 1, seed=(1,))
+
+
+def test_a_quarter_trains_a_quarter_calibrates_half_tests() -> None:
+    uses = [genuine_use(f"{i}.jpg") for i in range(4000)]
+    assert [uses.count(use) / 4000 for use in ("train", "calibrate", "test")] == pytest.approx(
+        [0.25, 0.25, 0.5], abs=0.03
+    )
 
 
 def test_predictions_survive_the_disk(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
