@@ -90,7 +90,7 @@ function renderMoments(report, options) {
       'button',
       { type: 'button', class: 'tt-thumbnail', 'aria-pressed': 'false', click: () => choose(moment) },
       renderPicture(moment.overlay, describe(moment, report, options.words), options),
-      isStill(report) ? false : element('span', {}, t('extension.report.time', { time: formatTime(moment.time_s) })),
+      isStill(report) ? null : element('span', {}, formatTime(moment.time_s)),
     ),
   );
   /** @param {Moment} moment */
