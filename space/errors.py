@@ -13,6 +13,19 @@ TelltaleError
 │   ├── unreadable           damaged: nothing could be decoded
 │   ├── decode_timeout       decoding took longer than the limit
 │   └── url_unsupported      links are not read by this door
+├── LinkError              what a link leads to cannot be had (exit status 2)
+│   ├── bad_url              not a link of the web, or one that hides where it leads
+│   ├── blocked_address      leads to a machine or port that is not open to the public
+│   ├── host_not_allowed     a site this service is told not to visit
+│   ├── blocked_by_site      the site refuses servers, or this country
+│   ├── private_video        only for whom its owner chose
+│   ├── login_needed         only for people who are signed in
+│   ├── live_stream          running, or to come
+│   ├── drm_protected        encrypted for certain players only
+│   ├── no_video_on_page     a page without a video we find
+│   ├── gone                 no such host, page or video
+│   ├── download_timeout     fetching took longer than the limit
+│   └── link_failed          anything else on the way
 ├── RequestError           a choice out of range (exit status 2)
 │   ├── bad_frames           number of frames out of range
 │   ├── bad_members          unknown member or weight
@@ -90,6 +103,16 @@ class SourceError(TelltaleError):
     )
 
 
+class LinkError(TelltaleError):
+    """What a link leads to cannot be had."""
+
+    exit_status = 2
+    codes = frozenset(
+        "bad_url blocked_address host_not_allowed blocked_by_site private_video login_needed live_stream "
+        "drm_protected no_video_on_page gone download_timeout link_failed".split()
+    )
+
+
 class RequestError(TelltaleError):
     """A choice is out of range."""
 
@@ -121,6 +144,15 @@ class InternalError(TelltaleError):
     codes = frozenset(["internal"])
 
 
-ALL_CODES: frozenset[str] = (
-    SourceError.codes | RequestError.codes | ServiceError.codes | WeightsError.codes | InternalError.codes
+ALL_CODES: frozenset[str] = frozenset().union(
+    SourceError.codes,
+    LinkError.codes,
+    RequestError.codes,
+    ServiceError.codes,
+    WeightsError.codes,
+    InternalError.codes,
 )
+
+
+class StoppedError(Exception):
+    """Whoever asked for the work wants it no more. No failure: nobody is told."""

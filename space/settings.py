@@ -24,6 +24,26 @@ class Limits:
     max_decode_s: float = 60.0  # wall clock for sampling one clip
 
 
+# Sites whose videos are asked for, by yt-dlp's names for them. "html5" and "generic" read any other page.
+SITES = tuple(
+    "youtube(:tab|:clip|:consent)? YoutubeYtBe vimeo(:.*)? dailymotion(:playlist)? twitter(:.*)? Bluesky TikTok "
+    "vm.tiktok tiktok:.* Douyin facebook(:.*)? FacebookRedirectURL FacebookPluginsVideo Instagram InstagramIOS "
+    "instagram:story Reddit telegram:embed Rumble RumbleEmbed lbry(:channel)? BitChute Streamable Imgur(:.*)? "
+    "LinkedIn Pinterest SnapchatSpotlight Tumblr Truth Gab 9gag Coub vk(:.*)? rutube(:.*)? Odnoklassniki dzen.ru "
+    "mailru BiliBili Weibo(Video)? twitch:(clips|vod) kick:(clips|videos) bbc(.co.uk)?(:article)? CNN Reuters "
+    "CSpan TedTalk archive.org wikimedia.org PeerTube loom DRM html5 generic".split()
+)
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """What is fetched from the web, and for how long; size and length are ``Limits``."""
+
+    allowed_hosts: tuple[str, ...] | None = None  # of the links given, with their subdomains; None: any public host
+    sites: tuple[str, ...] = SITES  # regular expressions over yt-dlp's extractors
+    max_seconds: float = 120.0  # wall clock for one link, everything included
+
+
 @dataclass(frozen=True)
 class FaceSettings:
     """What counts as a face."""

@@ -16,7 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from space.contract import Text, VerdictCode
-from space.errors import ALL_CODES, InternalError, RequestError, ServiceError, SourceError, TelltaleError, WeightsError
+from space.errors import (
+    ALL_CODES,
+    InternalError,
+    LinkError,
+    RequestError,
+    ServiceError,
+    SourceError,
+    TelltaleError,
+    WeightsError,
+)
 from space.settings import PROJECT_ROOT, SHARED
 from space.texts import describe_error, join_words, languages, load_texts, make_text, render, translate
 
@@ -147,7 +156,9 @@ def test_no_text_without_its_row() -> None:
 
 NOT_A_TEXT = re.compile(r"\.(json|js|css|html|md|py|jpg|png|csv|txt|mp4)$")
 TEXT_ID = re.compile(rf"({'|'.join(sorted(NAMESPACES))})(\.[a-z0-9_]+)+")
-ERRORS = {kind.__name__: kind for kind in (SourceError, RequestError, ServiceError, WeightsError, InternalError)}
+ERRORS = {
+    kind.__name__: kind for kind in (SourceError, LinkError, RequestError, ServiceError, WeightsError, InternalError)
+}
 
 
 class Use(NamedTuple):
