@@ -30,7 +30,8 @@ TelltaleError
 │   ├── bad_frames           number of frames out of range
 │   ├── bad_members          unknown member or weight
 │   ├── bad_output           the output place cannot be written
-│   └── bad_setting          a setting of the environment that cannot be used
+│   ├── bad_setting          a setting of the environment that cannot be used
+│   └── bad_space            no name of a Space
 ├── ServiceError           a request to the running service that cannot be met (exit status 2)
 │   ├── job_unknown          no job has this id, or it has vanished
 │   ├── bad_job_id           not 32 hex digits
@@ -45,7 +46,9 @@ TelltaleError
 │   ├── picture_unknown      the report has no such picture
 │   ├── report_unknown       no shared report has this id, or it has vanished
 │   ├── bad_token            the token does not fit the report
-│   └── bad_signature        the report is not what was signed
+│   ├── bad_signature        the report is not what was signed
+│   ├── share_failed         there is no room to keep a shared report
+│   └── not_signed           a file that is no signed report
 ├── WeightsError           weights that cannot be used (exit status 1)
 │   ├── weights_missing      file or card not there
 │   ├── weights_checksum     the file is not the one the card describes
@@ -53,6 +56,9 @@ TelltaleError
 │   ├── weights_layout       a checkpoint in no layout we know
 │   ├── card_invalid         the card is not a valid card
 │   └── download_failed      the hub did not deliver
+├── DeployError            a Space cannot be sent (exit status 1)
+│   ├── not_deployable       not a checkout, or something is missing
+│   └── push_failed          the hub did not take it
 └── InternalError          our fault (exit status 1)
     └── internal
 
@@ -117,7 +123,7 @@ class RequestError(TelltaleError):
     """A choice is out of range."""
 
     exit_status = 2
-    codes = frozenset("bad_frames bad_members bad_output bad_setting".split())
+    codes = frozenset("bad_frames bad_members bad_output bad_setting bad_space".split())
 
 
 class ServiceError(TelltaleError):
@@ -126,7 +132,8 @@ class ServiceError(TelltaleError):
     exit_status = 2
     codes = frozenset(
         "job_unknown bad_job_id job_unfinished job_timeout server_restarted busy rate_limited upload_unknown "
-        "upload_timeout bad_capture picture_unknown report_unknown bad_token bad_signature".split()
+        "upload_timeout bad_capture picture_unknown report_unknown bad_token bad_signature "
+        "share_failed not_signed".split()
     )
 
 
@@ -136,6 +143,12 @@ class WeightsError(TelltaleError):
     codes = frozenset(
         "weights_missing weights_checksum weights_mismatch weights_layout card_invalid download_failed".split()
     )
+
+
+class DeployError(TelltaleError):
+    """A Space cannot be sent."""
+
+    codes = frozenset("not_deployable push_failed".split())
 
 
 class InternalError(TelltaleError):
