@@ -19,7 +19,7 @@ from rich.console import Console
 
 from space.cli_models import models_app
 from space.errors import RequestError
-from space.settings import MAX_FRAMES, MIN_FRAMES, PROJECT_ROOT, Settings
+from space.settings import MAX_FRAMES, MIB, MIN_FRAMES, PROJECT_ROOT, Settings
 from space.terminal import exit_on_error, make_progress
 from space.texts import FALLBACK_LANGUAGE, languages, render
 
@@ -218,6 +218,30 @@ def serve() -> None:
     """Open the page in a browser: the same as python app.py."""
     with exit_on_error():
         runpy.run_path(str(PROJECT_ROOT / "app.py"), run_name="__main__")
+
+
+@app.command()
+def deploy(
+    space: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A Space on the Hugging Face Hub.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="If the Space is new, show it to its owner alone.")
+    ] = False,
+    lang: Language = FALLBACK_LANGUAGE,
+) -> None:
+    """Send this checkout to a Space; its files become exactly these."""
+    from space.deploy import plan_push, push
+
+    with exit_on_error(lang):
+        shipment = plan_push(space)
+        size_mb = round(shipment.n_bytes / MIB, 1)
+        params = {"n_files": len(shipment.files), "size_mb": size_mb, "name": shipment.repo_id}
+        typer.echo(render("cli.deploy.plan", params, lang=lang))
+        if dry_run:
+            typer.echo("\n".join(shipment.files))
+            typer.echo(render("cli.deploy.dry", lang=lang))
+            return
+        typer.echo(render("cli.deploy.done", {"url": push(shipment, private=private)}, lang=lang))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)

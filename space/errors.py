@@ -163,6 +163,7 @@ ALL_CODES: frozenset[str] = frozenset().union(
     RequestError.codes,
     ServiceError.codes,
     WeightsError.codes,
+    DeployError.codes,
     InternalError.codes,
 )
 
