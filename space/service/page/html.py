@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,29 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from space.errors import TelltaleError
+from space.service.page.atlas import Atlas
 from space.service.page.languages import Words
+from space.service.page.measured import Models, measured
 from space.service.page.palette import palette_css
-from space.settings import MIB, SHARED, Limits
+from space.settings import MAX_FRAMES, MIB, MIN_FRAMES, SHARED, Settings
 from space.texts import languages
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+SNIPPETS = HERE / "snippets"
+SNIPPET_BASE = "http://127.0.0.1:7860"  # in the files, so that they run as they are
 EXAMPLES = ("genuine", "forged")  # clips in examples/, each beside its poster
+TABS = ("check", "giveaways", "how", "developers")
+CAMERA_S = 8  # of a clip from the camera: enough for 16 frames, small enough to send from a phone
+
+
+@dataclass(frozen=True)
+class About:
+    """What the page tells of this server beside words."""
+
+    settings: Settings
+    models: Models | None = None  # None: no cards at hand
+    atlas: Atlas | None = None  # None: not measured yet
 
 
 @cache
@@ -48,42 +64,54 @@ def render_template(name: str, *, lang: str, **values: Any) -> str:
     ).strip()
 
 
+@cache
+def read_snippets() -> tuple[tuple[str, str], ...]:
+    """(name, code) of the examples for programs, in the order of their files' numbers."""
+    files = sorted(SNIPPETS.glob("[0-9]-*"))
+    return tuple((path.stem.partition("-")[2], path.read_text(encoding="utf-8").rstrip()) for path in files)
+
+
 def read_static(*names: str) -> str:
     """Files of ``static``, one after the other."""
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-def render_shell(limits: Limits, query: Mapping[str, str], *, lang: str, pending: bool = False) -> str:
-    """What a person sees before a check: how to choose a file, the examples, the promises.
+def render_shell(
+    about: About, query: Mapping[str, str], *, lang: str, base_url: str = "", pending: bool = False
+) -> str:
+    """What a person sees before a check: how to choose a video, the examples, the promises, and the other tabs.
 
     Args:
+        about: what the page tells of this server.
         query: the page's query parameters, kept when the language is changed.
+        base_url: where this server is reached, for the examples of programs.
         pending: made before it was known which language is wanted; shown only after a moment.
     """
+    words = Words(lang)
     links = [
         {"lang": other, "name": Words(other).t("page.language.name"), "link": f"?{urlencode({**query, 'lang': other})}"}
         for other in languages()
     ]
+    limits = about.settings.limits
     return render_template(
         "shell.html",
         lang=lang,
         pending=pending,
         languages=links,
+        tabs=TABS,
         examples=EXAMPLES,
         max_bytes=limits.max_bytes,
         limit_mb=limits.max_bytes // MIB,
         limit_min=round(limits.max_duration_s / 60),
+        camera_s=CAMERA_S,
+        n_frames=about.settings.n_frames,
+        min_frames=MIN_FRAMES,
+        max_frames=MAX_FRAMES,
+        models=about.models,
+        atlas=about.atlas,
+        measured=lambda metric: measured(metric, words),
+        snippets=[{"name": name, "code": code.replace(SNIPPET_BASE, base_url)} for name, code in read_snippets()],
     )
-
-
-def render_progress(stage: str, fraction: float | None, *, lang: str) -> str:
-    """How far a check is.
-
-    Args:
-        stage: words.
-        fraction: of the whole check, [0, 1]; None where nobody knows.
-    """
-    return render_template("progress.html", lang=lang, stage=stage, fraction=fraction)
 
 
 def render_error(error: TelltaleError, *, lang: str) -> str:

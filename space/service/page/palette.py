@@ -43,16 +43,22 @@ def _variables(theme: Theme) -> str:
 
 def heat_gradient() -> str:
     """The heat maps' scale over a mid-tone, from no reaction to full scale, as a CSS image."""
+    steps = [heat_colour(i / LEGEND_STEPS) for i in range(LEGEND_STEPS + 1)]
+    return f"linear-gradient(to right, {', '.join(steps)})"
+
+
+def heat_colour(strength: float) -> str:
+    """The heat maps' colour over a mid-tone, as CSS.
+
+    Args:
+        strength: [0, 1], 0 = no reaction.
+    """
     heat = load_palette()["heat"]
-    steps = [i / LEGEND_STEPS for i in range(LEGEND_STEPS + 1)]
+    opacity = _interpolate(heat["opacity"], strength)
     ground = _channels(LEGEND_GROUND)
-    colours = []
-    for step in steps:
-        opacity = _interpolate(heat["opacity"], step)
-        colour = [_interpolate([(at, _channels(c)[i]) for at, c in heat["stops"]], step) for i in range(3)]
-        mixed = [round(opacity * over + (1 - opacity) * under) for over, under in zip(colour, ground, strict=True)]
-        colours.append(f"rgb({mixed[0]} {mixed[1]} {mixed[2]})")
-    return f"linear-gradient(to right, {', '.join(colours)})"
+    colour = [_interpolate([(at, _channels(c)[i]) for at, c in heat["stops"]], strength) for i in range(3)]
+    mixed = [round(opacity * over + (1 - opacity) * under) for over, under in zip(colour, ground, strict=True)]
+    return f"rgb({mixed[0]} {mixed[1]} {mixed[2]})"
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

@@ -1,0 +1,129 @@
+"""Where a timeline's lines, bands and points lie: estimates over time, in percent of the drawing, top left first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from space.contract import FrameVerdict, Report, TrackReport, VerdictCode
+from space.models.cards import Thresholds
+
+MIN_LABEL_GAP = 8.0  # percent of the height between two zones' names, so that they do not overlap
+DASHES = ("", "7 4", "2 4", "10 4 2 4")  # one person after the other, so that no line is told by colour alone
+
+
+@dataclass(frozen=True)
+class Point:
+    """One frame's estimate."""
+
+    frame: FrameVerdict
+    x: float  # percent from the left
+    y: float  # percent from the top
+    moment: int | None  # number of the evidence shown for it, from 1
+
+
+@dataclass(frozen=True)
+class Line:
+    """One person's estimates."""
+
+    track: TrackReport
+    points: tuple[Point, ...]
+    strokes: tuple[str, ...]  # ``points`` of polylines; a new one where the person was not seen in between
+    dash: str
+    band: Band | None
+
+
+@dataclass(frozen=True)
+class Band:
+    """The interval of a person's estimate, over the time they were seen."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Zone:
+    """What a range of estimates speaks for, as far as the thresholds alone decide."""
+
+    code: VerdictCode
+    y: float
+    height: float
+    named: bool  # whether there is room for its name
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Everything of a clip, by person."""
+
+    lines: tuple[Line, ...]
+    zones: tuple[Zone, ...]  # from the top; empty where the thresholds are not known
+    seconds: tuple[tuple[float, float], ...]  # x, time: marks along the foot
+
+
+def draw_timeline(report: Report, thresholds: Thresholds | None) -> Timeline | None:
+    """A clip's timeline; None where there is no time to lay anything over.
+
+    Args:
+        report: what was found.
+        thresholds: of the weights the report rests on; None if they are not at hand.
+    """
+    duration_s = report.source.duration_s
+    if duration_s <= 0 or report.n_frames < 2 or not report.tracks:
+        return None
+    moments = {(moment.track, moment.frame_index): n for n, moment in enumerate(report.evidence, start=1)}
+    lines = tuple(
+        _line(track, duration_s, moments, DASHES[i % len(DASHES)]) for i, track in enumerate(report.tracks)
+    )
+    return Timeline(lines=lines, zones=draw_zones(thresholds), seconds=tuple(_seconds(duration_s)))
+
+
+def _line(track: TrackReport, duration_s: float, moments: dict[tuple[int, int], int], dash: str) -> Line:
+    points = tuple(
+        Point(
+            frame=frame,
+            x=100 * min(frame.time_s / duration_s, 1.0),
+            y=100 * (1 - frame.p_fake),
+            moment=moments.get((track.id, frame.frame_index)),
+        )
+        for frame in track.frames
+    )
+    return Line(track=track, points=points, strokes=tuple(_strokes(points)), dash=dash, band=_band(track, points))
+
+
+def _strokes(points: Sequence[Point]) -> Iterator[str]:
+    """Frames in a row have the same difference of place in the row and number of the frame."""
+    for _, run in groupby(enumerate(points), key=lambda pair: pair[1].frame.frame_index - pair[0]):
+        yield " ".join(f"{point.x:.2f},{point.y:.2f}" for _, point in run)
+
+
+def _band(track: TrackReport, points: Sequence[Point]) -> Band | None:
+    if track.verdict.interval is None or len(points) < 2:
+        return None
+    low, high = track.verdict.interval
+    left, right = points[0].x, points[-1].x
+    return Band(x=left, y=100 * (1 - high), width=right - left, height=100 * (high - low))
+
+
+def draw_zones(thresholds: Thresholds | None) -> tuple[Zone, ...]:
+    """The ranges of estimates as stripes, the strongest at the top."""
+    if thresholds is None:
+        return ()
+    edges = (1.0, thresholds.strong_from, thresholds.some_from, thresholds.little_below, 0.0)
+    codes: tuple[VerdictCode, ...] = ("strong", "some", "inconclusive", "little")
+    zones: list[Zone] = []
+    last_named = -MIN_LABEL_GAP
+    for code, high, low in zip(codes, edges[:-1], edges[1:], strict=True):
+        middle = 100 * (1 - (high + low) / 2)
+        is_named = middle - last_named >= MIN_LABEL_GAP
+        zones.append(Zone(code=code, y=100 * (1 - high), height=100 * (high - low), named=is_named))
+        last_named = middle if is_named else last_named
+    return tuple(zones)
+
+
+def _seconds(duration_s: float) -> Iterator[tuple[float, float]]:
+    """Start, middle and end."""
+    for share in (0.0, 0.5, 1.0):
+        yield 100 * share, duration_s * share
