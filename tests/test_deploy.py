@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from space import deploy
@@ -131,3 +132,25 @@ def test_a_dry_run_shows_and_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert "app.py" in result.stdout.splitlines()
     assert "Nothing was sent" in result.stdout
     assert CliRunner().invoke(app, ["deploy", "name", "--dry-run"]).exit_code == 2
+
+
+# --- self-hosting -----------------------------------------------------------------------------
+
+
+def test_the_image_copies_what_a_space_needs_and_what_is_there() -> None:
+    lines = (PROJECT_ROOT / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1] if word[0] != "-"]
+    assert all((PROJECT_ROOT / name).exists() for name in copied)
+    assert all(name.split("/")[0] in copied for name in NEEDED)
+    ignored = (PROJECT_ROOT / ".dockerignore").read_text().split()
+    assert not set(copied) & set(ignored)
+
+
+def test_the_composed_service_is_closed_to_others_and_keeps_its_links() -> None:
+    service = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text())["services"]["telltale"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    dockerfile = (PROJECT_ROOT / "Dockerfile").read_text()
+    folder = service["volumes"][0].partition(":")[2]
+    assert f"TELLTALE_SHARES={folder}" in dockerfile
+    assert service["read_only"] is True
+    assert any(entry.startswith("/tmp:") for entry in service["tmpfs"])
