@@ -18,6 +18,7 @@ from av.video.frame import PictureType
 
 from space.contract import Clip, Frame
 from space.errors import RequestError, SourceError
+from space.intake.captured import sample_captured
 from space.intake.containers import CONTAINERS
 from space.intake.pictures import read_picture
 from space.intake.pixels import PixelConverter
@@ -45,9 +46,10 @@ def sample_frames(clip: Clip, n_frames: int, *, limits: Limits) -> Iterator[Fram
     A clip of duration T gives the frames on display at (i + 1/2) T / n; one with no more than n frames
     gives each of them once. A damaged frame gives way to the next intact one before the next wanted, and
     is left out where there is none. A photo gives one frame at 0.0 s.
+    Frames captured from a page keep the times they had there.
 
     Args:
-        clip: from ``open_source``.
+        clip: from ``open_source`` or ``open_sealed``.
         n_frames: ``MIN_FRAMES`` to ``MAX_FRAMES``.
         limits: ``max_decode_s`` counts the time spent in here, not the caller's between two frames.
 
@@ -57,11 +59,14 @@ def sample_frames(clip: Clip, n_frames: int, *, limits: Limits) -> Iterator[Fram
     Raises:
         RequestError: ``bad_frames``.
         SourceError: while iterating: ``unreadable`` (nothing could be decoded), ``decode_timeout``.
+        ServiceError: while iterating: ``bad_capture`` (no captured frame could be decoded).
     """
     if not MIN_FRAMES <= n_frames <= MAX_FRAMES:
         raise RequestError("bad_frames", n_frames=n_frames, minimum=MIN_FRAMES, maximum=MAX_FRAMES)
     if clip.info.kind == "image":
         return _photo(clip)
+    if clip.info.kind == "frames":
+        return sample_captured(clip, n_frames, limits=limits)
     return _sample(clip, n_frames, limits)
 
 

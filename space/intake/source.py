@@ -1,4 +1,4 @@
-"""The door for local files: recognised by content, measured, and refused with a code where they pass a limit."""
+"""The door for files, sealed or not: recognised by content, measured, refused with a code where they pass a limit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import av
 
 from space.contract import Clip, SourceInfo, SourceKind
 from space.errors import SourceError
+from space.intake.captured import CONTAINER as CAPTURED
+from space.intake.captured import measure_captured
 from space.intake.containers import GIF, HEADER_BYTES, Container, recognise
 from space.intake.pictures import check_pixels, measure_picture
 from space.intake.pixels import displayed_wh
@@ -46,33 +48,6 @@ def open_source(path: str | Path, *, limits: Limits, kind: SourceKind | None = N
     if URL.match(str(path)):
         raise SourceError("url_unsupported")
     file = Path(path)
-    size_bytes = _measure_file(file, limits)
-
-    def open_stream() -> BinaryIO:
-        return file.open("rb")
-
-    with open_stream() as stream:
-        container = recognise(stream.read(HEADER_BYTES))
-    if container is None:
-        raise SourceError("unsupported_type")
-    shape = _measure(open_stream, container, limits)
-    info = SourceInfo(
-        kind="image" if shape.codec is None else kind or "upload",
-        host=None,
-        container=container.name,
-        codec=shape.codec,
-        duration_s=shape.duration_s,
-        fps=shape.fps,
-        width=shape.width,
-        height=shape.height,
-        size_bytes=size_bytes,
-        sha256=_digest(open_stream),
-    )
-    return Clip(info=info, open=open_stream)
-
-
-def _measure_file(file: Path, limits: Limits) -> int:
-    """A file's size in bytes."""
     try:
         is_file = file.is_file()
     except (OSError, ValueError) as error:  # a name no file can have
@@ -80,12 +55,100 @@ def _measure_file(file: Path, limits: Limits) -> int:
     if not is_file:
         raise SourceError("not_found", name=file.name)
     size_bytes = file.stat().st_size
+    check_bytes(size_bytes, limits)
+
+    def open_stream() -> BinaryIO:
+        return file.open("rb")
+
+    origin = _Origin(kind or "upload")
+    return _open_clip(open_stream, origin, size_bytes=size_bytes, digest=lambda: _digest(open_stream), limits=limits)
+
+
+class SealedBytes(Protocol):
+    """What is held encrypted, as ``vault.Sealed`` and ``vault.SealedHandle`` are."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the plaintext."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the plaintext, hex."""
+
+    def open(self) -> BinaryIO:
+        """A fresh seekable stream over the plaintext."""
+
+
+def open_sealed(
+    sealed: SealedBytes,
+    *,
+    limits: Limits,
+    kind: SourceKind,
+    host: str | None = None,
+    capture_method: str | None = None,
+) -> Clip:
+    """Open a sealed file as a clip; see ``open_source``. Nothing is written to a disk.
+
+    Args:
+        sealed: its checksum is taken as it is: it was made while sealing, and every read proves it.
+        limits: what is taken in.
+        kind: how the source came in. A photo is always an "image". With "frames", and only then, the file is
+            read as ``captured.pack_frames`` writes it.
+        host: name of the page's or link's host; kept for "url" and "frames".
+        capture_method: how the extension got the frames; kept for "frames".
+
+    Raises:
+        SourceError: as ``open_source``; ``not_found``: deleted in the meantime.
+        RequestError: ``bad_frames``: more captured frames than are taken.
+        ServiceError: ``bad_capture``: captured frames that cannot be read.
+        InternalError: the file is not what was sealed.
+    """
+    check_bytes(sealed.size_bytes, limits)
+    origin = _Origin(kind, host, capture_method)
+    return _open_clip(sealed.open, origin, size_bytes=sealed.size_bytes, digest=lambda: sealed.sha256, limits=limits)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a source comes from; names as in ``SourceInfo``."""
+
+    kind: SourceKind
+    host: str | None = None
+    capture_method: str | None = None
+
+
+def _open_clip(
+    open_stream: OpenStream, origin: _Origin, *, size_bytes: int, digest: Callable[[], str], limits: Limits
+) -> Clip:
+    name, shape = _measure_captured(open_stream, limits) if origin.kind == "frames" else _measure(open_stream, limits)
+    kind = "image" if shape.is_photo else origin.kind
+    info = SourceInfo(
+        kind=kind,
+        host=origin.host if kind in {"url", "frames"} else None,
+        container=name,
+        codec=shape.codec,
+        duration_s=shape.duration_s,
+        fps=shape.fps,
+        width=shape.width,
+        height=shape.height,
+        size_bytes=size_bytes,
+        sha256=digest(),
+        capture_method=origin.capture_method if kind == "frames" else None,
+    )
+    return Clip(info=info, open=open_stream)
+
+
+def check_bytes(size_bytes: int, limits: Limits) -> None:
+    """Refuse nothing and too much.
+
+    Raises:
+        SourceError: ``empty``, ``too_large``.
+    """
     if size_bytes == 0:
         raise SourceError("empty")
     if size_bytes > limits.max_bytes:
         limit_mb, actual_mb = limits.max_bytes / MIB, size_bytes / MIB
         raise SourceError("too_large", limit_mb=round(limit_mb, 1), actual_mb=round(actual_mb, 1))
-    return size_bytes
 
 
 def _digest(open_stream: OpenStream) -> str:
@@ -108,9 +171,24 @@ class _Shape:
     codec: str | None = None
     duration_s: float = 0.0
     fps: float | None = None
+    is_photo: bool = False
 
 
-def _measure(open_stream: OpenStream, container: Container, limits: Limits) -> _Shape:
+def _measure_captured(open_stream: OpenStream, limits: Limits) -> tuple[str, _Shape]:
+    captured = measure_captured(open_stream, limits=limits)
+    return CAPTURED, _Shape(captured.width, captured.height, duration_s=captured.duration_s)
+
+
+def _measure(open_stream: OpenStream, limits: Limits) -> tuple[str, _Shape]:
+    """The container's name and the shape of a file in one of the containers that are read."""
+    with open_stream() as stream:
+        container = recognise(stream.read(HEADER_BYTES))
+    if container is None:
+        raise SourceError("unsupported_type")
+    return container.name, _measure_container(open_stream, container, limits)
+
+
+def _measure_container(open_stream: OpenStream, container: Container, limits: Limits) -> _Shape:
     if container.demuxer is None:
         return _measure_photo(open_stream, container, limits)
     watch = Stopwatch(limits.max_decode_s)
@@ -124,7 +202,8 @@ def _measure(open_stream: OpenStream, container: Container, limits: Limits) -> _
 
 def _measure_photo(open_stream: OpenStream, container: Container, limits: Limits) -> _Shape:
     with open_stream() as stream:
-        return _Shape(*measure_picture(stream, container, limits=limits))
+        width, height = measure_picture(stream, container, limits=limits)
+    return _Shape(width, height, is_photo=True)
 
 
 def _measure_video(
