@@ -19,6 +19,8 @@ export const DRAWINGS = {
   'circle-minus': [RING, 'M7.8 12h8.4'],
   'face-slash': [RING, 'M8.8 9.6v.4M15.2 9.6v.4M8.6 15.6c2-1.5 4.8-1.5 6.8 0', 'M4.6 19.4 19.4 4.6'],
   'not-checked': ['M14 2.8H6.2v18.4h11.6V6.6z', 'm9.4 11 5.2 5.2m0-5.2-5.2 5.2'],
+  checked: [RING, 'm7.6 12.4 3 3 5.8-6.4'],
+  video: ['M3.4 5.2h17.2v13.6H3.4z', 'm10 9 5 3-5 3z'],
   waiting: [RING, 'M12 6.6V12l3.4 2.2'],
 };
 

@@ -132,36 +132,34 @@ function renderMoment(moment, report, options) {
   const { t } = words;
   const person = report.tracks.length > 1 && element('b', {}, `${t('page.person', { track: moment.track })}. `);
   const heat = renderPicture(moment.overlay, describe(moment, report, words), options);
-  const face = renderPicture(moment.crop, t('page.moment.crop.alt', { track: moment.track }), options);
-  face.hidden = true;
-  const compare = element(
-    'button',
-    {
-      type: 'button',
-      'aria-pressed': 'false',
-      click: () => {
-        face.hidden = !face.hidden;
-        heat.hidden = !face.hidden;
-        compare.setAttribute('aria-pressed', String(heat.hidden));
-      },
-    },
-    t('extension.report.without_heat'),
+  const actions = element(
+    'div',
+    { class: 'tt-row' },
+    seek !== null &&
+      !isStill(report) &&
+      element('button', { type: 'button', click: () => seek(moment.time_s) }, t('extension.report.seek')),
   );
-  return element(
-    'figure',
-    {},
-    heat,
-    face,
-    element('figcaption', {}, person, words.say(moment.sentence)),
-    element(
-      'div',
-      { class: 'tt-row' },
-      compare,
-      seek !== null &&
-        !isStill(report) &&
-        element('button', { type: 'button', click: () => seek(moment.time_s) }, t('extension.report.seek')),
-    ),
-  );
+  options.picture(moment.crop).then((face) => face !== null && actions.prepend(makeComparison(heat, face, moment, t)));
+  return element('figure', {}, heat, element('figcaption', {}, person, words.say(moment.sentence)), actions);
+}
+
+/**
+ * A button that takes the heat map away and brings it back.
+ * @param {HTMLElement} heat
+ * @param {string} face URL
+ * @param {Moment} moment
+ * @param {Words['t']} t
+ */
+function makeComparison(heat, face, { track }, t) {
+  const bare = element('img', { src: face, alt: t('page.moment.crop.alt', { track }), width: '320', height: '320' });
+  const button = element('button', { type: 'button', 'aria-pressed': 'false' }, t('extension.report.without_heat'));
+  button.addEventListener('click', () => {
+    const bares = button.getAttribute('aria-pressed') === 'false';
+    button.setAttribute('aria-pressed', String(bares));
+    if (bares) heat.append(bare);
+    else bare.remove();
+  });
+  return button;
 }
 
 /**

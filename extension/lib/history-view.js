@@ -1,0 +1,88 @@
+// @ts-check
+// Earlier results: a list of them, and one of them in full.
+
+import { element } from './elements.js';
+import { renderBadge, renderReport } from './report-view.js';
+import { openPictures } from './send.js';
+import { renderSharing } from './sharing.js';
+
+/** @typedef {import('./state.js').HistoryEntry} HistoryEntry */
+/** @typedef {import('./texts.js').Words} Words */
+
+/**
+ * @param {readonly HistoryEntry[]} entries newest first
+ * @param {Words} words
+ * @param {(entry: HistoryEntry) => void} open
+ * @returns {HTMLElement}
+ */
+export function renderHistory(entries, words, open) {
+  if (entries.length === 0) return element('p', { class: 'tt-empty' }, words.t('extension.history.empty'));
+  const lines = entries.map((entry) =>
+    element(
+      'li',
+      {},
+      element(
+        'button',
+        { type: 'button', class: 'tt-entry', 'data-job': entry.job_id, click: () => open(entry) },
+        renderThumbnail(entry),
+        element(
+          'span',
+          {},
+          renderBadge(entry.verdict_code, words),
+          element('b', {}, entry.title || words.t('extension.history.untitled')),
+          element('span', { class: 'tt-muted' }, describe(entry, words)),
+        ),
+      ),
+    ),
+  );
+  return element('ul', { class: 'tt-history' }, ...lines);
+}
+
+/**
+ * @param {HistoryEntry} entry
+ * @param {Words} words
+ * @param {() => void} remove
+ * @returns {HTMLElement}
+ */
+export function renderEntry(entry, words, remove) {
+  const { t } = words;
+  return element(
+    'div',
+    { class: 'tt-done' },
+    element(
+      'div',
+      {},
+      element('h2', { tabindex: '-1' }, entry.title || t('extension.history.untitled')),
+      element('p', { class: 'tt-muted' }, describe(entry, words)),
+    ),
+    renderReport(entry.report, { words, picture: findPictures(entry), seek: null }),
+    renderSharing(
+      entry.job_id,
+      entry.share_url,
+      words,
+      element('button', { type: 'button', click: remove }, t('extension.history.remove')),
+    ),
+  );
+}
+
+/**
+ * Heat maps are kept with the entry; other pictures only as long as the Space has them.
+ * @param {HistoryEntry} entry
+ */
+function findPictures({ job_id, report, thumbnails }) {
+  const kept = new Map(report.evidence.map(({ overlay }, index) => [overlay, thumbnails[index]]));
+  const elsewhere = openPictures(job_id);
+  return async (/** @type {string} */ name) => kept.get(name) ?? elsewhere(name);
+}
+
+/** @param {HistoryEntry} entry */
+function renderThumbnail({ thumbnails }) {
+  const [first] = thumbnails;
+  return first ? element('img', { src: first, alt: '', width: '64', height: '64' }) : element('i', { class: 'tt-blank' });
+}
+
+/** @param {HistoryEntry} entry @param {Words} words */
+function describe({ host, time }, { lang }) {
+  const when = new Intl.DateTimeFormat(lang, { dateStyle: 'medium', timeStyle: 'short' }).format(time);
+  return [host, when].filter(Boolean).join(' · ');
+}
