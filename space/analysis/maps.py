@@ -49,7 +49,8 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
 
 
 def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32]:
-    images = normalise(torch.from_numpy(np.stack([crop.image for crop in crops])), member.card.mean, member.card.std)
+    pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
+    images = normalise(pixels, member.card.mean, member.card.std)
     with torch.no_grad():
         penultimate = member.module.trunk(images)
     penultimate.requires_grad_(True)
@@ -60,7 +61,7 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
     with torch.no_grad():
         fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
         layered = filter_by_last(fine, coarse)
-    return tuple(x.detach().float().numpy() for x in (logits, fine, coarse, layered))  # type: ignore[return-value]
+    return tuple(x.detach().float().cpu().numpy() for x in (logits, fine, coarse, layered))  # type: ignore[return-value]
 
 
 def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -30,10 +30,9 @@ def score_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> MemberScor
 def member_logits(member: LoadedMember, crops: list[Crop]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Logits (n,) of one batch."""
     with torch.inference_mode():
-        images = normalise(
-            torch.from_numpy(np.stack([crop.image for crop in crops])), member.card.mean, member.card.std
-        )
-        return np.asarray(member.module(images).numpy(), np.float32)
+        pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
+        images = normalise(pixels, member.card.mean, member.card.std)
+        return np.asarray(member.module(images).cpu().numpy(), np.float32)
 
 
 def batched(crops: Iterable[Crop], size: int) -> Iterator[list[Crop]]:

@@ -37,6 +37,11 @@ class LoadedMember:
         """Whether ``module`` takes one crop or a track's crops in order of time."""
         return ARCHITECTURES[self.card.architecture].kind
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.module.parameters()).device
+
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
