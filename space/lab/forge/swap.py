@@ -28,6 +28,7 @@ KEY_LANDMARKS = (
     *(61, 40, 0, 270, 291, 321, 17, 91, 13, 14),  # mouth
     *(50, 280, 205, 425),  # cheeks
 )
+MAX_POSE_DISTANCE = 0.035  # beyond it faces are seen from sides too different: the warp folds
 N_CANDIDATES = 96  # donors looked at per face: more make poses alike, fewer make donors differ
 GRID = 25  # nodes along the longer side of the image in which the warp is computed; smooth in between
 SMOOTHING = 1e-3  # of the thin plate: landmarks are not exact
@@ -57,7 +58,7 @@ def blend_with_other(
         The forgery; its genuine twin is the image itself.
     """
     size_hw = image.shape[0], image.shape[1]
-    mask = _soft_swap_mask(landmarks, size_hw, rng)
+    mask = soft_swap_mask(landmarks, size_hw, rng)
     foreign, is_seen = bring_into_place(donor, donor_landmarks, landmarks, size_hw, rng)
     mask = mask * is_seen
     foreign = match_colours(change_sensor(foreign, rng, noise_rng), image, mask, rng)
@@ -83,15 +84,21 @@ def find_donor(pool: NDArray[np.float16] | F32, landmarks: F32, rng: np.random.G
         ValueError: none of the candidates can be a donor.
     """
     candidates = rng.integers(len(pool), size=N_CANDIDATES)
-    keys = np.array(KEY_LANDMARKS)
-    wanted = _normalise(landmarks[keys].astype(np.float32)[None])
-    poses = _normalise(pool[candidates[:, None], keys].astype(np.float32))
-    distances = ((poses - wanted) ** 2).mean(axis=(1, 2))
+    distances = pose_distances(pool[candidates][:, np.array(KEY_LANDMARKS)], landmarks[np.array(KEY_LANDMARKS)])
     distances[~np.isfinite(distances) | (distances < 1e-7)] = np.inf
     best = int(distances.argmin())
     if not np.isfinite(distances[best]):
         raise ValueError("the pool has no other face")
     return int(candidates[best])
+
+
+def pose_distances(poses: NDArray[np.float16] | F32, wanted: F32) -> F32:
+    """How unlike landmarks (n, k, 2) are to others (k, 2), whatever their place and size: (n,).
+
+    The mean squared distance in units of the landmarks' spread; NaN where there are none. See ``MAX_POSE_DISTANCE``.
+    """
+    apart = _normalise(poses.astype(np.float32)) - _normalise(wanted.astype(np.float32)[None])
+    return np.asarray((apart**2).mean(axis=(1, 2)), np.float32)
 
 
 def _normalise(landmarks: F32) -> F32:
@@ -126,11 +133,22 @@ def swap_mask(landmarks: F32, size_hw: tuple[int, int], *, rng: np.random.Genera
 
 
 def warp_coordinates(
-    landmarks: F32, donor_landmarks: F32, size_hw: tuple[int, int], *, keys: Sequence[int] = KEY_LANDMARKS
+    landmarks: F32,
+    donor_landmarks: F32,
+    size_hw: tuple[int, int],
+    *,
+    keys: Sequence[int] = KEY_LANDMARKS,
+    grid: int = GRID,
+    smoothing: float = SMOOTHING,
 ) -> tuple[F32, F32]:
     """Where in the donor's picture each pixel of the target's picture comes from.
 
     A thin-plate spline through the key landmarks (Bookstein 1989), computed on a coarse grid: it is smooth.
+
+    Args:
+        keys: indices of the landmarks that it goes through.
+        grid: nodes along the image's longer side.
+        smoothing: how far it may miss them; in units of the kernel.
 
     Returns:
         x and y, each (H, W) float32, in the donor's pixels.
@@ -138,9 +156,9 @@ def warp_coordinates(
     source, wanted = (points[np.array(keys)].astype(np.float64) for points in (landmarks, donor_landmarks))
     unit = float((source.max(axis=0) - source.min(axis=0)).max())
     middle = source.mean(axis=0)
-    weights = _fit_plate((source - middle) / unit, wanted)
+    weights = _fit_plate((source - middle) / unit, wanted, smoothing)
     height, width = size_hw
-    cell = -(-max(size_hw) // GRID)
+    cell = -(-max(size_hw) // grid)
     rows, columns = -(-height // cell) + 2, -(-width // cell) + 2  # a ring beyond the image, for the cubic to look at
     xs, ys = ((np.arange(n) - 0.5) * cell - 0.5 for n in (columns, rows))  # centres of the cells
     nodes = (np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2) - middle) / unit
@@ -157,17 +175,17 @@ def _plate_terms(points: F64, centres: F64) -> F64:
     return np.concatenate([kernels, np.ones((len(points), 1)), points], axis=1)
 
 
-def _fit_plate(centres: F64, values: F64) -> F64:
+def _fit_plate(centres: F64, values: F64, smoothing: float) -> F64:
     """(k + 3, 2) weights of the terms above that bring the centres to the values."""
     k = len(centres)
     system = np.zeros((k + 3, k + 3))
     system[:k] = _plate_terms(centres, centres)
-    system[:k, :k] += SMOOTHING * np.eye(k)
+    system[:k, :k] += smoothing * np.eye(k)
     system[k:, :k] = system[:k, k:].T
     return np.asarray(np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))])), np.float64)
 
 
-def _soft_swap_mask(landmarks: F32, size_hw: tuple[int, int], rng: np.random.Generator) -> F32:
+def soft_swap_mask(landmarks: F32, size_hw: tuple[int, int], rng: np.random.Generator) -> F32:
     """The soft border is drawn at half the size: it holds nothing finer, and blurs are what costs."""
     height, width = size_hw
     half = swap_mask(landmarks / 2, (-(-height // 2), -(-width // 2)), rng=rng)
