@@ -2,7 +2,6 @@
 
     <id>/report.json           the signed report
     <id>/pictures/<name>       what the report names
-    <id>/preview-<lang>.jpg    what a link looks like in a messenger
     <id>/share.json            when it was shared, until when, the deletion key's hash; written last, deleted first:
                                a share exists while this file does
     <id>/abuse-<random>.json   what a visitor complained about
@@ -37,7 +36,6 @@ RECORD = "share.json"
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.(jpg|png)")  # as in report.schema.json
-_LANG = re.compile(r"[a-z]{2,8}")
 
 LOG = logging.getLogger(__name__)
 
@@ -64,13 +62,10 @@ class ShareFolder:
     root: Path
     _expires_s: dict[str, int] = field(default_factory=dict, init=False)  # by id: a sweep reads each record once
 
-    def write(
-        self, report: bytes, pictures: Mapping[str, bytes], previews: Mapping[str, bytes], *, now: float
-    ) -> tuple[Record, str]:
-        """Keep a report and what belongs to it.
+    def write(self, report: bytes, pictures: Mapping[str, bytes], *, now: float) -> tuple[Record, str]:
+        """Keep a report and its pictures.
 
         Args:
-            previews: language -> JPEG.
             now: seconds since the epoch.
 
         Returns:
@@ -78,19 +73,16 @@ class ShareFolder:
 
         Raises:
             ServiceError: ``share_failed``: it cannot be written, or there are ``MAX_SHARES`` already.
-            ValueError: a picture's name or a language is none.
+            ValueError: a picture's name is none.
         """
-        for name in pictures:
-            _check(_PICTURE, name)
-        for lang in previews:
-            _check(_LANG, lang)
+        if strange := [name for name in pictures if not _PICTURE.fullmatch(name)]:
+            raise ValueError(f"not a picture's name: {strange[0]!r}")
         if sum(1 for _ in self._ids()) >= MAX_SHARES:
             LOG.error("the share folder is full")
             raise ServiceError("share_failed")
         token = secrets.token_urlsafe(TOKEN_BYTES)
         record = Record(secrets.token_hex(ID_BYTES), int(now), int(now) + LIFETIME_S, hash_token(token))
         files = {f"pictures/{name}": picture for name, picture in pictures.items()}
-        files |= {f"preview-{lang}.jpg": picture for lang, picture in previews.items()}
         files |= {"report.json": report, RECORD: json.dumps(vars(record)).encode()}
         folder = self.root / record.id
         try:
@@ -133,16 +125,6 @@ class ShareFolder:
         if not _PICTURE.fullmatch(name):
             raise ServiceError("picture_unknown")
         return self._read(record, f"pictures/{name}", "picture_unknown")
-
-    def read_preview(self, record: Record, lang: str) -> bytes:
-        """What a link looks like in a messenger.
-
-        Raises:
-            ServiceError: ``picture_unknown``: none in this language.
-        """
-        if not _LANG.fullmatch(lang):
-            raise ServiceError("picture_unknown")
-        return self._read(record, f"preview-{lang}.jpg", "picture_unknown")
 
     def check_token(self, record: Record, token: str) -> None:
         """Compare a deletion key, in a time that says nothing about how much of it fits.
@@ -235,11 +217,6 @@ class ShareFolder:
             return (self.root / record.id / name).read_bytes()
         except FileNotFoundError as error:
             raise ServiceError(code) from error
-
-
-def _check(pattern: re.Pattern[str], name: str) -> None:
-    if not pattern.fullmatch(name):
-        raise ValueError(f"not a name: {name!r}")
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ Pillow's own font knows English only, so subsets of Noto Sans lie beside this mo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -94,19 +94,19 @@ def pick_font(word: str, size_px: int, weight: Weight) -> ImageFont.FreeTypeFont
     Raises:
         MissingLettersError: none has.
     """
-    for family in FAMILIES:
-        font = _load(family, size_px, weight)
-        if all(_has(font, letter) for letter in word):
-            return font
+    families = FAMILIES if features.check("raqm") else FAMILIES[:1]  # Devanagari needs its complex text layout
+    for family in families:
+        if all(_has(family, letter) for letter in word):
+            return _load(family, size_px, weight)
     raise MissingLettersError(f"no font here has all letters of {word!r}")
 
 
 @cache
 def _load(family: str, size_px: int, weight: Weight) -> ImageFont.FreeTypeFont:
-    if family != FAMILIES[0] and not features.check("raqm"):
-        raise MissingLettersError("Devanagari needs Pillow's complex text layout (libraqm)")
     return ImageFont.truetype(FONTS / f"{family}-{weight}.ttf", size_px)
 
 
-def _has(font: ImageFont.FreeTypeFont, letter: str) -> bool:
+@lru_cache(maxsize=4096)
+def _has(family: str, letter: str) -> bool:
+    font = _load(family, 20, "Regular")
     return bytes(font.getmask(letter)) != bytes(font.getmask(NOT_A_LETTER)) or letter.isspace()

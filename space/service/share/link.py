@@ -82,7 +82,7 @@ def _open(payload: str, key: PublicKey) -> bytes:
 
 def _shorten(story: Story) -> Iterator[Story]:
     """The story without pictures, shorter every time."""
-    moments = tuple(replace(moment, crop=None, overlay=None) for moment in story.moments)
+    moments = tuple(replace(moment, crop=None, overlay=None, maps={}) for moment in story.moments)
     parts = story.parts and replace(story.parts, parts=story.parts.parts[:N_PARTS])
     for n_points, n_people in DETAILS:
         strongest = sorted(story.people, key=lambda person: -(person.verdict.p_fake or 0.0))[:n_people]
@@ -131,15 +131,21 @@ def _unpack(kind: Any, value: Any) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return None if value is None else _unpack(args[0], value)
-    if origin is tuple:
-        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        return tuple(_unpack(item_kind, item) for item_kind, item in zip(kinds, value, strict=True))
-    if origin is Literal:
-        return value
-    if kind is float:
+    return _unpack_plain(kind, value) if origin in (None, Literal) else _unpack_many(origin, args, value)
+
+
+def _unpack_many(origin: type, args: tuple[Any, ...], value: Any) -> Any:
+    if issubclass(origin, Mapping):
+        return {key: _unpack(args[1], item) for key, item in value.items()}
+    kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+    return tuple(_unpack(kind, item) for kind, item in zip(kinds, value, strict=True))
+
+
+def _unpack_plain(kind: Any, value: Any) -> Any:
+    if kind is float:  # JSON writes 2.0 as 2
         return float(value)
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is no {kind}")
+    if isinstance(kind, type) and not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
 
 

@@ -61,10 +61,14 @@ def _draw(story: Story, picture: bytes | None, lang: str) -> Image.Image:
         top = MARGIN_PX + ICON_PX + 16
 
     headline = words.say(story.verdict.sentence)
-    title = set_lines(headline, width_px=TEXT_PX, max_lines=4, sizes=range(58, 35, -2), weight="Bold")
+    title = set_lines(headline, width_px=TEXT_PX, max_lines=3, sizes=range(58, 35, -2), weight="Bold")
     title.draw(draw, (MARGIN_PX, top), colours["ink"])
     foot = set_lines(
-        words.t("share.preview.foot", date=story.created[:10]), width_px=TEXT_PX, max_lines=1, sizes=range(25, 17, -1), weight="Regular"
+        words.t("share.preview.foot", date=story.created[:10]),
+        width_px=TEXT_PX,
+        max_lines=1,
+        sizes=range(25, 17, -1),
+        weight="Regular",
     )
     bottom = HEIGHT_PX - MARGIN_PX - foot.height
     room = bottom - (top + title.height) - 40

@@ -119,8 +119,8 @@ def parse_public_key(text: str) -> PublicKey:
     """
     if text.lstrip().startswith("{"):
         document = json.loads(text)
-        text = document.get("public_key", "") if isinstance(document, dict) else ""
-    return PublicKey(_decode_32(text) if isinstance(text, str) else b"")
+        text = str(document.get("public_key", ""))
+    return PublicKey(_decode_32(text))
 
 
 def _decode_32(text: str) -> bytes:

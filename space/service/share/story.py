@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from space.contract import EnsembleInfo, Report, SourceInfo, Text, Verdict
@@ -37,6 +38,7 @@ class Moment:
     sentence: Text
     crop: str | None  # picture names; None without pictures
     overlay: str | None
+    maps: Mapping[str, Mapping[str, str]]  # member -> layer -> picture name; empty without pictures
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def tell(report: Report) -> Story:
         for track in report.tracks
     )
     moments = tuple(
-        Moment(moment.track, moment.time_s, moment.sentence, moment.crop, moment.overlay)
+        Moment(moment.track, moment.time_s, moment.sentence, moment.crop, moment.overlay, moment.maps)
         for moment in report.evidence
     )
     return Story(
