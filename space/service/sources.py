@@ -1,0 +1,49 @@
+"""What a job checks, and where it comes from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from space.intake.vault import Sealed
+
+
+@dataclass(frozen=True)
+class UploadSource:
+    """A file somebody sent."""
+
+    sealed: Sealed
+
+
+@dataclass(frozen=True)
+class LinkSource:
+    """A link to a video, or to a page with one."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FramesSource:
+    """Frames the extension took from a page, packed as ``intake.captured`` does."""
+
+    sealed: Sealed
+    host: str | None
+    capture_method: str
+
+
+JobSource = UploadSource | LinkSource | FramesSource
+
+
+class Fetched(Protocol):
+    """What a link led to."""
+
+    @property
+    def sealed(self) -> Sealed: ...  # noqa: D102 - the video, in the vault
+
+    @property
+    def host(self) -> str: ...  # noqa: D102 - of the link
+
+
+Fetch = Callable[[str, Callable[[float], None], threading.Event], Fetched]  # url, progress in [0, 1], stop
