@@ -77,6 +77,8 @@ def parse_link(text: str) -> Link:
     if parts.scheme not in SCHEMES or "@" in parts.netloc or port == 0:
         raise LinkError("bad_url")
     host = normalise_host(parts.hostname or "")
+    if ("[" in parts.netloc) != (":" in host):  # brackets are for IPv6
+        raise LinkError("bad_url")
     return Link(_to_ascii(parts, host, port), host, port or SCHEMES[parts.scheme])
 
 

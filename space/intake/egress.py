@@ -88,7 +88,7 @@ class Egress:
             addresses = tuple(ipaddress.ip_address(answer) for answer in self.resolve(host))
         except socket.gaierror as error:
             raise LinkError("link_failed" if error.errno == socket.EAI_AGAIN else "gone") from error
-        except (OSError, ValueError) as error:  # ValueError: an address with a zone is of this machine's network
+        except (OSError, ValueError) as error:
             raise LinkError("link_failed") from error
         if not addresses:
             raise LinkError("gone")
