@@ -29,7 +29,7 @@ export function renderHistory(entries, words, open) {
           'span',
           {},
           renderBadge(entry.verdict_code, words),
-          element('b', {}, entry.title || words.t('extension.history.untitled')),
+          element('span', { class: 'tt-title' }, sayTitle(entry, words)),
           element('span', { class: 'tt-muted' }, describe(entry, words)),
         ),
       ),
@@ -49,18 +49,13 @@ export function renderEntry(entry, words, remove) {
   return element(
     'div',
     { class: 'tt-done' },
-    element(
-      'div',
-      {},
-      element('h2', { tabindex: '-1' }, entry.title || t('extension.history.untitled')),
-      element('p', { class: 'tt-muted' }, describe(entry, words)),
-    ),
+    element('p', {}, sayTitle(entry, words), element('span', { class: 'tt-muted' }, ` ${describe(entry, words)}`)),
     renderReport(entry.report, { words, picture: findPictures(entry), seek: null }),
     renderSharing(
       entry.job_id,
       entry.share_url,
       words,
-      element('button', { type: 'button', click: remove }, t('extension.history.remove')),
+      element('button', { type: 'button', class: 'tt-link', click: remove }, t('extension.history.remove')),
     ),
   );
 }
@@ -79,6 +74,15 @@ function findPictures({ job_id, report, thumbnails }) {
 function renderThumbnail({ thumbnails }) {
   const [first] = thumbnails;
   return first ? element('img', { src: first, alt: '', width: '64', height: '64' }) : element('i', { class: 'tt-blank' });
+}
+
+/**
+ * What the page calls itself, in quotation marks: these are the page's words, not ours.
+ * @param {HistoryEntry} entry
+ * @param {Words} words
+ */
+function sayTitle({ title }, { t }) {
+  return title === '' ? t('extension.history.untitled') : element('q', {}, title);
 }
 
 /** @param {HistoryEntry} entry @param {Words} words */

@@ -34,8 +34,8 @@ export function makeJobView(actions) {
   return {
     view,
     show(job) {
-      progress.show(job);
       const face = faceOf(job);
+      if (face === 'progress') progress.show(job);
       if (face === shown) return;
       shown = face;
       view.replaceChildren(face === 'progress' ? progress.view : renderFace(face, job, actions));

@@ -8,7 +8,7 @@ import { Refusal, send } from './send.js';
  * @param {string} jobId
  * @param {string | null} sharedUrl where it was shared before
  * @param {import('./texts.js').Words} words
- * @param {...Node} others buttons that stand before these
+ * @param {...Node} others what else may be done; a button that matters most comes first
  * @returns {HTMLElement}
  */
 export function renderSharing(jobId, sharedUrl, { t }, ...others) {

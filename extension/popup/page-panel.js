@@ -45,7 +45,7 @@ export async function showPage(panel, words) {
       renderNotice(
         t('extension.popup.none'),
         t('extension.popup.none.next'),
-        { role: 'status' },
+        { role: 'status', drawing: 'video' },
         ...(canCheckPage ? [byAddress] : []),
       ),
     );

@@ -45,7 +45,7 @@ function showConsent(where) {
     t('extension.popup.consent.open'),
   );
   where.replaceChildren(
-    renderNotice(t('extension.popup.consent'), t('extension.popup.consent.next'), { role: 'status' }, read),
+    renderNotice(t('extension.popup.consent'), t('extension.popup.consent.next'), { role: 'status', drawing: 'waiting' }, read),
   );
 }
 

@@ -31,7 +31,6 @@ export function renderVideos(videos, { t }, { check, open }) {
   const lines = videos.map((video, index) => {
     const number = index + 1;
     const { jobId } = video;
-    const name = video.label || t('extension.popup.video', { number });
     return element(
       'li',
       {},
@@ -39,7 +38,13 @@ export function renderVideos(videos, { t }, { check, open }) {
       element(
         'div',
         { class: 'tt-about' },
-        element('div', {}, element('b', {}, name), element('p', { class: 'tt-muted' }, describe(video, t))),
+        element(
+          'div',
+          {},
+          element('b', {}, t('extension.popup.video', { number })),
+          video.label !== '' && element('p', { class: 'tt-label' }, element('q', {}, video.label)),
+          element('p', { class: 'tt-muted' }, describe(video, t)),
+        ),
         element(
           'div',
           { class: 'tt-row' },
