@@ -47,6 +47,25 @@ def stills(
 
 
 @app.command()
+def forge(
+    data: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Genuine faces: DFDC face crops, photos, or clips.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for twins, masks, manifest.csv and gallery/.")],
+    seed: Annotated[int, typer.Option(min=0, help="Draws faces, donors and everything else.")],
+    families: Annotated[str | None, typer.Option(help="Some of them, with commas between; all unless given.")] = None,
+    videos: Annotated[bool, typer.Option("--videos", help="Clips instead of stills.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Forgeries of every kind.")] = 4,
+) -> None:
+    """Forge faces for training and testing: twins with their true masks, marked as what they are."""
+    from space.lab.forge.dataset import forge_dataset
+    from space.lab.forge.families import FAMILIES
+
+    wanted = families.split(",") if families else list(FAMILIES)
+    typer.echo(forge_dataset(data, out, families=wanted, videos=videos, seed=seed, count=count))
+
+
+@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe; see space/lab/training/recipes.py.")],
     data: DataFolder,
