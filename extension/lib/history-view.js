@@ -1,6 +1,7 @@
 // @ts-check
 // Earlier results: a list of them, and one of them in full.
 
+import { draw } from './drawings.js';
 import { element } from './elements.js';
 import { renderBadge, renderReport } from './report-view.js';
 import { openPictures } from './send.js';
@@ -55,7 +56,7 @@ export function renderEntry(entry, words, remove) {
       entry.job_id,
       entry.share_url,
       words,
-      element('button', { type: 'button', class: 'tt-link', click: remove }, t('extension.history.remove')),
+      { after: element('button', { type: 'button', class: 'tt-link', click: remove }, t('extension.history.remove')) },
     ),
   );
 }
@@ -73,7 +74,8 @@ function findPictures({ job_id, report, thumbnails }) {
 /** @param {HistoryEntry} entry */
 function renderThumbnail({ thumbnails }) {
   const [first] = thumbnails;
-  return first ? element('img', { src: first, alt: '', width: '64', height: '64' }) : element('i', { class: 'tt-blank' });
+  if (!first) return element('i', { class: 'tt-blank' }, draw('video'));
+  return element('img', { src: first, alt: '', width: '64', height: '64' });
 }
 
 /**

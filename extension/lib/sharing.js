@@ -8,10 +8,10 @@ import { Refusal, send } from './send.js';
  * @param {string} jobId
  * @param {string | null} sharedUrl where it was shared before
  * @param {import('./texts.js').Words} words
- * @param {...Node} others what else may be done; a button that matters most comes first
+ * @param {{before?: Node, after?: Node}} others what else may be done with it
  * @returns {HTMLElement}
  */
-export function renderSharing(jobId, sharedUrl, { t }, ...others) {
+export function renderSharing(jobId, sharedUrl, { t }, { before, after }) {
   const said = element('p', { role: 'status', class: 'tt-muted' }, t('extension.popup.share.note'));
   const copy = element('button', { type: 'button' }, t('extension.popup.copy'));
   const unshare = element('button', { type: 'button', class: 'tt-link' }, t('extension.popup.unshare'));
@@ -36,7 +36,7 @@ export function renderSharing(jobId, sharedUrl, { t }, ...others) {
     unshare.hidden = true;
     return t('extension.popup.unshared');
   });
-  return element('div', { class: 'tt-sharing' }, element('div', { class: 'tt-row' }, ...others, copy, unshare), said);
+  return element('div', { class: 'tt-sharing' }, element('div', { class: 'tt-row' }, before, copy, unshare, after), said);
 }
 
 /**

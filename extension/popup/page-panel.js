@@ -74,7 +74,7 @@ export async function showPage(panel, words) {
         if (allowed) await attempt(() => send({ type: 'answer-ask', jobId, step, remember }));
       },
       seek: job.video_key === null ? null : (time_s) => attempt(() => send({ type: 'seek-video', jobId, time_s })),
-      afterReport: () => renderSharing(jobId, job.share?.url ?? null, words, makeOpener(jobId)),
+      afterReport: () => renderSharing(jobId, job.share?.url ?? null, words, { before: makeOpener(jobId) }),
     });
     const back = element('button', { type: 'button', class: 'tt-link tt-back', click: () => attempt(showVideos) });
     back.append(`← ${t('extension.popup.back')}`);
