@@ -1,12 +1,13 @@
 """The command line: ``python -m space …``.
 
 Exit status: 0 a report was made, whatever the verdict; 2 the input was refused (code and sentence on
-standard error); 1 the fault is ours.
+standard error); 1 the fault is ours. ``verify`` adds 3 and 4.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import runpy
 from dataclasses import asdict, replace
 from enum import Enum
@@ -242,6 +243,28 @@ def deploy(
             typer.echo(render("cli.deploy.dry", lang=lang))
             return
         typer.echo(render("cli.deploy.done", {"url": push(shipment, private=private)}, lang=lang))
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A signed report, as the page of a shared one offers it.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", help="A service's public key, or a file with what it publishes under /api/v1/key."),
+    ] = None,
+    lang: Language = FALLBACK_LANGUAGE,
+) -> None:
+    """Tell whether a signed report is as it was signed: exit status 0 valid, 3 altered, 4 signed by an unknown key."""
+    from space.service.share.verify import STATUS, describe, known_keys, verify_file
+
+    with exit_on_error(lang):
+        try:
+            known = known_keys(key or [], os.environ)
+        except (ValueError, AttributeError) as error:
+            raise typer.BadParameter("no public key in base64 or hex", param_hint="--key") from error
+        found = verify_file(file, known)
+        typer.echo("\n".join(describe(found, lang=lang)))
+    raise typer.Exit(STATUS[found.outcome])
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, add_help_option=False)

@@ -34,8 +34,8 @@ MAX_COMPLAINTS = 20  # kept of one report; more would say no more
 MAX_SHARES = 10_000  # at well under a megabyte each
 RECORD = "share.json"
 
+PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.(jpg|png)")  # as in report.schema.json
 _ID = re.compile(r"[0-9a-f]{32}")
-_PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.(jpg|png)")  # as in report.schema.json
 
 LOG = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class ShareFolder:
             ServiceError: ``share_failed``: it cannot be written, or there are ``MAX_SHARES`` already.
             ValueError: a picture's name is none.
         """
-        if strange := [name for name in pictures if not _PICTURE.fullmatch(name)]:
+        if strange := [name for name in pictures if not PICTURE_NAME.fullmatch(name)]:
             raise ValueError(f"not a picture's name: {strange[0]!r}")
         if sum(1 for _ in self._ids()) >= MAX_SHARES:
             LOG.error("the share folder is full")
@@ -122,7 +122,7 @@ class ShareFolder:
         Raises:
             ServiceError: ``picture_unknown``.
         """
-        if not _PICTURE.fullmatch(name):
+        if not PICTURE_NAME.fullmatch(name):
             raise ServiceError("picture_unknown")
         return self._read(record, f"pictures/{name}", "picture_unknown")
 
