@@ -13,11 +13,10 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from space.contract import Analysis, Verdict
-from space.errors import InternalError, ServiceError, TelltaleError
+from space.errors import InternalError, ServiceError, StoppedError, TelltaleError
 from space.service.admission import Admission, require_job_id, require_n_frames
 from space.service.analyses import Models
 from space.service.faults import log_fault
-from space.service.line import StoppedError
 from space.service.reports import Reports
 from space.service.runs import Run, Runner
 from space.service.settings import GRACE_S, KEPT_S, ServiceSettings
@@ -122,7 +121,7 @@ class Jobs:
                 known = self._find(job_id)
                 if known is not None:
                     return known
-                self._admission.admit(caller, n_jobs=self._n_busy())
+                self._admission.admit(caller, n_jobs=self.n_busy)
                 run = self._begin(job_id, source() if callable(source) else source, caller, n_frames)
         finally:
             if run is None:
@@ -141,7 +140,9 @@ class Jobs:
             self._live[job_id] = run
         return run
 
-    def _n_busy(self) -> int:
+    @property
+    def n_busy(self) -> int:
+        """Jobs without an end, and ended ones whose threads have not noticed."""
         with self._changed:
             return len(self._live) + len(self._unwinding)
 

@@ -6,11 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from space.errors import StoppedError
+
 POLL_S = 0.25
-
-
-class StoppedError(Exception):
-    """The one who waited or worked was told to stop."""
 
 
 class Line:

@@ -17,6 +17,7 @@ from typing import Any
 from starlette.routing import Route
 
 from space.errors import RequestError, ServiceError
+from space.intake.links import FetchedLink, fetch_link
 from space.intake.vault import Vault
 from space.service.analyses import Analyse, Models, pipeline
 from space.service.api import api_routes
@@ -25,12 +26,13 @@ from space.service.faults import log_fault
 from space.service.jobs import Jobs
 from space.service.reports import Reports
 from space.service.settings import SWEEP_S, ServiceSettings
+from space.service.share.routes import share_routes
 from space.service.share.shares import Shares
 from space.service.share.signature import load_signing_key
 from space.service.sources import Fetch
 from space.service.store import Store, sqlite_url
 from space.service.uploads import Uploads
-from space.settings import Settings
+from space.settings import LinkSettings, Settings
 
 WATCH_S = 1.0
 PREFIX = "telltale-"  # of private folders
@@ -106,7 +108,7 @@ def open_service(
             store=store,
             reports=Reports(data / "reports"),
             models=models,
-            fetch=fetch or _fetch_with(vault, choices),
+            fetch=fetch or _fetch_with(vault, choices, LinkSettings(allowed_hosts=settings.allowed_hosts)),
             settings=settings,
             clock=clock,
         )
@@ -122,7 +124,7 @@ def open_service(
 
 def service_routes(service: Service) -> list[Route]:
     """What a server answers beside the page; for ``launch(app_kwargs={"routes": ...})``."""
-    return api_routes(service)
+    return [*api_routes(service), *share_routes(service.shares)]
 
 
 def sweep(service: Service, *, now: float) -> None:
@@ -213,11 +215,8 @@ def _open_shares(settings: ServiceSettings, data: Path, clock: Callable[[], floa
     )
 
 
-def _fetch_with(vault: Vault, choices: Settings) -> Fetch:
-    def fetch(url: str, progress: Callable[[float], None], stop: threading.Event) -> Any:
-        from space.intake.links import fetch_link
-        from space.settings import LinkSettings
-
-        return fetch_link(url, vault=vault, limits=choices.limits, links=LinkSettings(), progress=progress, stop=stop)
+def _fetch_with(vault: Vault, choices: Settings, links: LinkSettings) -> Fetch:
+    def fetch(url: str, progress: Callable[[float], None], stop: threading.Event) -> FetchedLink:
+        return fetch_link(url, vault=vault, limits=choices.limits, links=links, progress=progress, stop=stop)
 
     return fetch

@@ -30,6 +30,7 @@ class ServiceSettings:
     trusted_proxies: int = 0  # TELLTALE_PROXIES: how many in front of this server write X-Forwarded-For
     exempt_loopback: bool = False  # TELLTALE_EXEMPT_LOOPBACK: this machine's own callers are not rate-limited
     max_jobs: int = 16  # TELLTALE_QUEUE: checks that wait or run
+    allowed_hosts: tuple[str, ...] | None = None  # TELLTALE_HOSTS: of links, "a.org,b.org"; None: any public one
     n_downloads: int = 2  # TELLTALE_DOWNLOADS: links that are fetched at once
     jobs_per_window: int = 6  # TELLTALE_JOBS_PER_WINDOW: checks of one caller in window_s
     window_s: float = 600.0  # TELLTALE_WINDOW_S
@@ -98,6 +99,10 @@ def _switch(value: str) -> bool:
     return choices[value.lower()]
 
 
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+
 def _address(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError(value)
@@ -116,6 +121,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "TELLTALE_PROXIES": ("trusted_proxies", _count(0)),
     "TELLTALE_EXEMPT_LOOPBACK": ("exempt_loopback", _switch),
     "TELLTALE_QUEUE": ("max_jobs", _count(1)),
+    "TELLTALE_HOSTS": ("allowed_hosts", _names),
     "TELLTALE_DOWNLOADS": ("n_downloads", _count(1)),
     "TELLTALE_JOBS_PER_WINDOW": ("jobs_per_window", _count(1)),
     "TELLTALE_WINDOW_S": ("window_s", _seconds()),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from space.intake.links import FetchedLink
 from space.intake.vault import Sealed
 
 
@@ -34,16 +34,4 @@ class FramesSource:
 
 
 JobSource = UploadSource | LinkSource | FramesSource
-
-
-class Fetched(Protocol):
-    """What a link led to."""
-
-    @property
-    def sealed(self) -> Sealed: ...  # noqa: D102 - the video, in the vault
-
-    @property
-    def host(self) -> str: ...  # noqa: D102 - of the link
-
-
-Fetch = Callable[[str, Callable[[float], None], threading.Event], Fetched]  # url, progress in [0, 1], stop
+Fetch = Callable[[str, Callable[[float], None], threading.Event], FetchedLink]  # url, progress in [0, 1], stop
