@@ -44,9 +44,11 @@ export class SpaceError extends Error {
     this.retry_after_s = retry_after_s;
   }
 
-  /** It may work a little later, without anything else being done. */
-  get isPassing() {
-    return PASSING.has(this.code);
+  /** Milliseconds after which it may work without anything else being done; null where it will not. */
+  get wait_ms() {
+    if (PASSING.has(this.code)) return RETRY_MS;
+    const isShort = this.retry_after_s !== null && this.retry_after_s <= LONGEST_WAIT_S;
+    return isShort ? Math.max(1, Number(this.retry_after_s)) * 1000 : null;
   }
 }
 
@@ -54,6 +56,8 @@ export class SpaceError extends Error {
 export const SPACE_CODES = /** @type {const} */ (['space_unreachable', 'space_asleep', 'space_unknown', 'space_token']);
 
 const PASSING = new Set(['space_unreachable', 'space_asleep']);
+const RETRY_MS = 3000;
+const LONGEST_WAIT_S = 60; // a person waits no longer without being told
 
 /**
  * @typedef {object} Space
@@ -80,7 +84,8 @@ export function openSpace({ space_url, token }, lang) {
    */
   const ask = async (path, { timeout_ms = ANSWER_MS, ...options } = {}) => {
     const headers = new Headers(options.headers);
-    if (token && !headers.has('Authorization')) headers.set('Authorization', `Bearer ${token}`);
+    if (token && !headers.has('Authorization')) headers.set('Authorization', `Bearer ${token}`); // a private Space
+    if (token) headers.set('X-Telltale-Token', token); // a server of one's own
     headers.set('Accept-Language', lang);
     const url = `${space_url}${path}`;
     const timeout = AbortSignal.timeout(timeout_ms);

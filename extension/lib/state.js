@@ -59,6 +59,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
 /**
  * @typedef {object} Job
  * @property {string} job_id 128 random bits in hex, chosen here
+ * @property {string} remote_id what the Space knows it by: job_id, and another one where a second step is tried there
  * @property {number | null} tab_id null where no tab belongs to it (any more)
  * @property {number | null} frame_id
  * @property {string | null} video_key null for a checked page or link
@@ -78,8 +79,10 @@ export const DEFAULT_SETTINGS = Object.freeze({
  * @property {Problem | null} problem where stage is 'failed'; a note on a slow Space before that
  * @property {CaptureMethod[]} ask what may be tried with the person's consent, best first; empty unless 'asking'
  * @property {string | null} media_host host that holds the video's file, where there is one
+ * @property {import('./ladder.js').VideoFacts | null} facts what the page's script said of the video; never sent back to it
  * @property {Share | null} share
  * @property {boolean} dismissed its badge was closed
+ * @property {boolean} opens_ask the question opens a window of its own
  */
 
 /**
@@ -95,7 +98,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
  * @property {Report} report without the numbers behind it: see report-summary.js
  */
 
-/** @typedef {Pick<Job, 'job_id' | 'host' | 'title' | 'space_url' | 'started' | 'capture_method'>} Pending */
+/** @typedef {Pick<Job, 'job_id' | 'remote_id' | 'host' | 'title' | 'space_url' | 'started' | 'capture_method'>} Pending */
 
 const LAST_STAGES = new Set(['done', 'failed', 'cancelled']);
 const OWN_STAGES = new Set(['capturing', 'asking', 'sending']);
@@ -119,6 +122,7 @@ export function makeJobId() {
 export function makeJob(given) {
   const now = Date.now();
   return {
+    remote_id: given.job_id,
     tab_id: null,
     frame_id: null,
     video_key: null,
@@ -135,8 +139,10 @@ export function makeJob(given) {
     problem: null,
     ask: [],
     media_host: null,
+    facts: null,
     share: null,
     dismissed: false,
+    opens_ask: false,
     ...given,
   };
 }
@@ -261,9 +267,9 @@ export async function loadPending() {
 }
 
 /** @param {Job} job */
-export function addPending({ job_id, host, title, space_url, started, capture_method }) {
+export function addPending({ job_id, remote_id, host, title, space_url, started, capture_method }) {
   return inTurn(async () => {
-    const entry = { job_id, host, title, space_url, started, capture_method };
+    const entry = { job_id, remote_id, host, title, space_url, started, capture_method };
     await chrome.storage.local.set({ pending: { ...(await loadPending()), [job_id]: entry } });
   });
 }

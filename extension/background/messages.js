@@ -1,0 +1,176 @@
+// @ts-check
+// Who may ask what: README.md lists it. A page's script is trusted with its own check only.
+
+import { hostOf } from '../lib/ladder.js';
+import { isLast, isOwn, loadJobs, loadSettings, noteShare } from '../lib/state.js';
+import { changeAndTell, forPage, tellTab } from './announce.js';
+import { checkLink, checkPage, checkVideo, fail, forgetPages, goOn, openAsk, requireJob, stopCheck, takeAnswer, takeFailure, takeFrames } from './checks.js';
+import { follow, spaceOf } from './follow.js';
+import { joinKey, listVideos, splitKey } from './page-scripts.js';
+import { loadPicture } from './pictures.js';
+import { shootTab } from './shoot-tab.js';
+import { describeProblem, ProblemError } from './words.js';
+
+/** @typedef {import('../lib/state.js').Job} Job */
+/** @typedef {chrome.runtime.MessageSender} Sender */
+/** @typedef {{type: string} & Record<string, any>} Message */
+
+/** @typedef {'own' | 'page' | 'job'} Audience own: the extension's pages; page: scripts in pages; job: both, of their own check */
+/** @typedef {{for: Audience, do: (message: Message, sender: Sender, job: Job) => unknown}} Answer the job is there for 'job' only, and for 'page' where the message has a jobId */
+
+/** @type {Readonly<Record<string, Answer>>} */
+export const ANSWERS = {
+  'list-videos': { for: 'own', do: ({ tabId }) => describePage(tabId) },
+  'check-video': { for: 'own', do: async ({ tabId, videoKey }) => ({ jobId: (await checkVideo({ tabId, videoKey })).job_id }) },
+  'check-page': { for: 'own', do: async ({ tabId }) => ({ jobId: (await checkPage({ tabId })).job_id }) },
+  'check-link': { for: 'own', do: async ({ url }) => ({ jobId: (await checkLink({ url })).job_id }) },
+  'answer-ask': { for: 'own', do: async ({ jobId, step, remember }) => takeAnswer(await requireJob(jobId), { step, remember }) },
+  'unshare-job': { for: 'own', do: async ({ jobId }) => unshare(await requireJob(jobId)) },
+
+  'watch-job': { for: 'job', do: (_, sender, job) => watch(job, sender) },
+  'cancel-job': { for: 'job', do: (_, __, job) => stopCheck(job) },
+  'dismiss-job': { for: 'job', do: (_, __, job) => changeAndTell(job.job_id, { dismissed: true }).then(nothing) },
+  picture: { for: 'job', do: ({ name }, _, job) => picture(job, String(name)) },
+  'seek-video': { for: 'job', do: ({ time_s }, _, job) => seek(job, Number(time_s)) },
+  'share-job': { for: 'job', do: async (_, __, job) => ({ url: await share(job) }) },
+  'open-explanation': { for: 'job', do: (_, __, { job_id }) => openPage(`history/history.html#${job_id}`) },
+  'open-ask': { for: 'job', do: (_, __, job) => openAsk(job.job_id) },
+
+  'page-ready': { for: 'page', do: (_, sender) => greet(sender) },
+  'check-here': { for: 'page', do: ({ by, videoKey }, sender) => checkHere(by, String(videoKey), sender) },
+  'page-gone': { for: 'page', do: (_, __, { job_id }) => forgetPages((job) => job.job_id === job_id) },
+  'capture-progress': { for: 'page', do: ({ fraction }, _, job) => progress(job, Number(fraction)) },
+  captured: { for: 'page', do: (message, _, job) => inBackground(job, takeFrames(job, /** @type {any} */ (message))) },
+  'capture-failed': { for: 'page', do: (message, _, job) => inBackground(job, takeFailure(job, /** @type {any} */ (message))) },
+  shoot: { for: 'page', do: ({ rect, viewport }, _, job) => shootTab(Number(job.tab_id), rect, viewport) },
+};
+
+/**
+ * @param {Message} message
+ * @param {Sender} sender
+ * @returns {Promise<unknown>} the answer, or `{problem}`
+ */
+export async function answerMessage(message, sender) {
+  try {
+    const answer = Object.hasOwn(ANSWERS, message.type) ? ANSWERS[message.type] : null;
+    const from = whoIs(sender);
+    if (!answer || !mayAsk(answer.for, from)) throw new ProblemError('not_allowed');
+    const needsJob = answer.for === 'job' || (answer.for === 'page' && 'jobId' in message);
+    const job = needsJob ? await requireJob(message.jobId) : /** @type {Job} */ (/** @type {unknown} */ (null));
+    if (job && from === 'page' && !isFrom(job, sender)) throw new ProblemError('not_allowed');
+    return (await answer.do(message, sender, job)) ?? {};
+  } catch (error) {
+    return { problem: await describeProblem(error) };
+  }
+}
+
+/**
+ * @param {Sender} sender
+ * @returns {'own' | 'page' | null}
+ */
+export function whoIs({ id, url, tab }) {
+  if (id !== chrome.runtime.id) return null;
+  if (url?.startsWith(chrome.runtime.getURL(''))) return 'own';
+  return tab ? 'page' : null;
+}
+
+/** @param {Audience} audience @param {ReturnType<typeof whoIs>} from */
+export function mayAsk(audience, from) {
+  return from !== null && (audience === 'job' || audience === from);
+}
+
+/** @param {Pick<Job, 'tab_id' | 'frame_id'>} job @param {Sender} sender */
+export function isFrom({ tab_id, frame_id }, { tab, frameId }) {
+  return tab_id !== null && tab?.id === tab_id && frameId === frame_id;
+}
+
+function nothing() {
+  return {};
+}
+
+/** @param {string} path in the extension */
+async function openPage(path) {
+  await chrome.tabs.create({ url: chrome.runtime.getURL(path) });
+}
+
+/**
+ * The page need not wait for the Space.
+ * @param {Job} job
+ * @param {Promise<unknown>} work
+ */
+function inBackground({ job_id }, work) {
+  work.catch((error) => fail(job_id, error));
+  return {};
+}
+
+/** @param {number} tabId */
+async function describePage(tabId) {
+  const videos = await listVideos(tabId);
+  const { url = '', title = '' } = await chrome.tabs.get(tabId);
+  const jobs = Object.values(await loadJobs()).filter((job) => job.tab_id === tabId).sort((a, b) => b.started - a.started);
+  const jobOf = (/** @type {string} */ key) => jobs.find(({ video_key }) => video_key === key)?.job_id ?? null;
+  const listed = videos.map((video) => ({ ...video, jobId: jobOf(video.videoKey) }));
+  return { host: hostOf(url) ?? '', title, canCheckPage: hostOf(url) !== null, videos: listed };
+}
+
+/** @param {Job} job @param {Sender} sender */
+async function watch(job, sender) {
+  const isPage = whoIs(sender) === 'page';
+  const wantsFrames = await goOn(job);
+  if (!isLast(job.stage) && !isOwn(job.stage)) void follow(job.job_id);
+  return { job: isPage ? forPage(job) : job, wantsFrames };
+}
+
+/** @param {Job} job @param {string} name */
+async function picture(job, name) {
+  try {
+    return { url: await loadPicture(await spaceOf(job), job.remote_id, name) };
+  } catch (error) {
+    await describeProblem(error);
+    return { url: null };
+  }
+}
+
+/** @param {Job} job @param {number} time_s */
+async function seek(job, time_s) {
+  const answer = await tellTab(job, { type: 'seek-video', videoKey: splitKey(job.video_key ?? '').key, time_s });
+  return { found: answer?.found ?? false };
+}
+
+/** @param {Job} job @returns {Promise<string>} */
+async function share(job) {
+  if (job.share) return job.share.url;
+  const made = await (await spaceOf(job)).share(job.remote_id);
+  await changeAndTell(job.job_id, { share: made });
+  await noteShare(job.job_id, made);
+  return made.url;
+}
+
+/** @param {Job} job */
+async function unshare(job) {
+  if (!job.share) return;
+  await (await spaceOf(job)).deleteShare(job.share);
+  await changeAndTell(job.job_id, { share: null });
+  await noteShare(job.job_id, null);
+}
+
+/** @param {Job} job @param {number} fraction */
+async function progress(job, fraction) {
+  if (job.stage === 'capturing' && fraction > 0) await changeAndTell(job.job_id, { fraction: Math.min(1, fraction) });
+}
+
+/** @param {Sender} sender */
+async function greet(sender) {
+  const { hover_button, auto_check_sites, consented, language } = await loadSettings();
+  const host = hostOf(sender.url ?? '') ?? '';
+  return { hover: consented && hover_button, auto: consented && auto_check_sites.includes(host), language };
+}
+
+/** @param {unknown} by @param {string} videoKey @param {Sender} sender */
+async function checkHere(by, videoKey, sender) {
+  const allowed = await greet(sender);
+  const tabId = sender.tab?.id;
+  if ((by !== 'hover' && by !== 'auto') || !allowed[by] || tabId === undefined) throw new ProblemError('not_allowed');
+  const { job_id } = await checkVideo({ tabId, videoKey: joinKey(sender.frameId ?? 0, videoKey), opens_ask: by === 'hover' });
+  return { jobId: job_id };
+}

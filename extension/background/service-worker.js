@@ -1,0 +1,52 @@
+// @ts-check
+// What the browser wakes the extension for. Listeners only: a worker starts for each of them.
+
+import { addJob, loadSettings, makeJob, watchSettings } from '../lib/state.js';
+import { forgetPages } from './checks.js';
+import { findPending, followAll } from './follow.js';
+import { makeMenus, onCommand, onMenu } from './menus.js';
+import { answerMessage } from './messages.js';
+import { runOnSites } from './sites.js';
+
+chrome.runtime.onMessage.addListener((message, sender, answer) => {
+  if (message?.type === 'job-changed') return false; // what this worker says itself
+  answerMessage(message, sender).then(answer);
+  return true;
+});
+
+chrome.runtime.onInstalled.addListener(({ reason }) => {
+  void settle();
+  if (reason === 'install') void chrome.tabs.create({ url: chrome.runtime.getURL('consent/consent.html') });
+});
+
+chrome.runtime.onStartup.addListener(() => {
+  void settle();
+  void resume();
+});
+
+chrome.alarms.onAlarm.addListener(() => void followAll());
+chrome.contextMenus.onClicked.addListener((click, tab) => void onMenu(click, tab));
+chrome.commands.onCommand.addListener((command, tab) => void onCommand(command, tab));
+chrome.tabs.onRemoved.addListener((tabId) => void forgetPages((job) => job.tab_id === tabId));
+chrome.permissions.onAdded.addListener(() => void loadSettings().then(runOnSites));
+chrome.permissions.onRemoved.addListener(() => void loadSettings().then(runOnSites));
+
+watchSettings((settings) => {
+  void makeMenus();
+  void runOnSites(settings);
+});
+
+async function settle() {
+  await makeMenus();
+  await runOnSites(await loadSettings());
+}
+
+/** Checks that the browser's end interrupted: the Space went on with them. */
+async function resume() {
+  for (const pending of await findPending()) await addJob(makeJob({ ...pending, stage: 'accepted' }));
+  await chrome.alarms.create('follow', { periodInMinutes: 0.5 });
+  await followAll();
+}
+
+// Pages' scripts may not read settings and history. Firefox has no such switch; there they cannot be told apart.
+void chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' });

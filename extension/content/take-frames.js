@@ -1,0 +1,79 @@
+// @ts-check
+// The steps that need the page: reading the video's frames (a), and pictures of the screen (d).
+
+import { borrowVideo } from './borrow-video.js';
+import { isLive, isPlaying } from './describe-video.js';
+import { makeGrabber } from './grab-frame.js';
+import { closeCopy, openCopy } from './open-copy.js';
+import { CaptureError, sampleBySeeking, sampleByWatching } from './sample-frames.js';
+import { waitFor } from './wait-for.js';
+
+/** @typedef {import('../lib/api.js').SentFrame} SentFrame */
+/** @typedef {import('./sample-frames.js').Sample} Sample */
+
+const READY_MS = 6000;
+const SCREEN = { n_frames: 8, least_ms: 550 }; // browsers allow two pictures of the screen a second
+
+/**
+ * @typedef {object} Taking
+ * @property {AbortSignal} signal
+ * @property {(fraction: number) => void} progress
+ * @property {<T>(work: () => Promise<T>) => Promise<T>} behindStill runs work while the viewer sees a still
+ */
+
+/**
+ * Step a. The page's own player is left alone where a copy of it can be opened.
+ * @param {HTMLVideoElement} video
+ * @param {Taking} taking
+ * @returns {Promise<SentFrame[]>}
+ */
+export async function takeFrames(video, { signal, progress, behindStill }) {
+  const sampling = { grab: makeGrabber(), signal, progress };
+  if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) await probe(video, sampling.grab);
+  const copy = await openCopy(video, signal);
+  try {
+    if (copy && !isLive(copy)) return toSend(await sampleBySeeking(copy, sampling));
+  } finally {
+    if (copy) closeCopy(copy);
+  }
+  await untilReady(video, signal);
+  if (isLive(video)) return toSend(await sampleByWatching(video, sampling));
+  return toSend(await behindStill(() => borrowVideo(video, () => sampleBySeeking(video, sampling))));
+}
+
+/**
+ * Step d.
+ * @param {HTMLVideoElement} video
+ * @param {Pick<Taking, 'signal' | 'progress'> & {shoot: (video: HTMLVideoElement) => Promise<import('./grab-frame.js').Picture>}} taking
+ * @returns {Promise<SentFrame[]>}
+ */
+export async function takeScreen(video, { signal, progress, shoot }) {
+  const sampling = { grab: shoot, signal, progress, ...SCREEN };
+  if (isPlaying(video) || isLive(video)) return toSend(await sampleByWatching(video, sampling));
+  return toSend(await borrowVideo(video, () => sampleBySeeking(video, sampling)));
+}
+
+/**
+ * Whether the frames may be read at all is known at once; a copy need not be opened for that.
+ * @param {HTMLVideoElement} video
+ * @param {ReturnType<typeof makeGrabber>} grab
+ */
+async function probe(video, grab) {
+  try {
+    await grab(video);
+  } catch (error) {
+    throw error instanceof DOMException && error.name === 'SecurityError' ? new CaptureError('tainted') : error;
+  }
+}
+
+/** @param {HTMLVideoElement} video @param {AbortSignal} signal */
+async function untilReady(video, signal) {
+  if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) return;
+  const isReady = await waitFor(video, 'loadeddata', { signal, limit_ms: READY_MS, failure: 'error' });
+  if (!isReady) throw new CaptureError('unreadable');
+}
+
+/** @param {Sample[]} samples @returns {SentFrame[]} */
+function toSend(samples) {
+  return samples.map(({ time_s, jpeg }) => ({ time_s: Math.round(time_s * 1000) / 1000, jpeg }));
+}
