@@ -9,8 +9,7 @@ const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]']);
  * @returns {string | null} such as https://example.org, without a slash at the end; null where it is no such address
  */
 export function parseSpaceUrl(text) {
-  const trimmed = text.trim();
-  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;
+  const whole = withScheme(text);
   if (!URL.canParse(whole)) return null;
   const { protocol, hostname, origin, username, password } = new URL(whole);
   if (hostname === '' || username !== '' || password !== '') return null;
@@ -24,12 +23,17 @@ export function parseSpaceUrl(text) {
  * @returns {string | null} such as example.org; null where it is none
  */
 export function parseSite(text) {
-  const trimmed = text.trim().toLowerCase();
-  const whole = /^https?:\/\//.test(trimmed) ? trimmed : `https://${trimmed}`;
+  const whole = withScheme(text);
   if (!URL.canParse(whole)) return null;
-  const { hostname, username } = new URL(whole);
-  const isName = /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(hostname) && username === '';
-  return isName ? hostname : null;
+  const { protocol, hostname, username } = new URL(whole);
+  const isWeb = protocol === 'https:' || protocol === 'http:';
+  return isWeb && username === '' && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(hostname) ? hostname : null;
+}
+
+/** @param {string} text an address that may lack its scheme */
+function withScheme(text) {
+  const trimmed = text.trim();
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;
 }
 
 /**

@@ -127,7 +127,11 @@ export function renderAnswers(settings, { t }) {
 
 /** @param {import('../lib/state.js').SiteConsent} answers @param {Words['t']} t */
 function sayAnswers(answers, t) {
-  return Object.entries(answers).map(([step, may]) => t(`extension.options.sites.${step}.${may ? 'yes' : 'no'}`)).join(' ');
+  const sentences = Object.entries(answers).map(([step, allowed]) => {
+    const answer = allowed ? 'yes' : 'no';
+    return t(`extension.options.sites.${step}.${answer}`);
+  });
+  return sentences.join(' ');
 }
 
 /**
