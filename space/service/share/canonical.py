@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it a double, and so JavaScript, no longer tells neighbours apart
+MAX_INTEGER_DIGITS = 21  # beyond them JavaScript writes an exponent
 MAX_DEPTH = 64
 
 
@@ -19,8 +20,8 @@ def canonical_json(value: Any) -> bytes:
     """The canonical form of a document of dicts, lists, strings, numbers, booleans and None.
 
     Raises:
-        ValueError: something without a canonical form: NaN, infinity, an integer beyond 2**53 - 1, half of a
-            surrogate pair, a key that is no string, another type, nesting beyond ``MAX_DEPTH``.
+        ValueError: something without a canonical form: NaN, infinity, an integer that no double is written as, half
+            of a surrogate pair, a key that is no string, another type, nesting beyond ``MAX_DEPTH``.
     """
     return _write(value, 0).encode()  # UnicodeEncodeError, for half a pair, is a ValueError
 
@@ -46,12 +47,18 @@ def _write_plain(value: Any) -> str:
     if value is None or isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            raise ValueError(f"{value} is beyond what a double holds exactly")
-        return str(value)
+        return _write_integer(value)
     if isinstance(value, float):
         return _write_float(value)
     raise ValueError(f"{type(value).__name__} has no place in JSON")
+
+
+def _write_integer(value: int) -> str:
+    if abs(value) <= MAX_SAFE_INTEGER:
+        return str(value)
+    if abs(value) < 10**MAX_INTEGER_DIGITS and int(_write_float(float(value))) == value:  # a float, read back
+        return str(value)
+    raise ValueError("an integer beyond what a double tells from its neighbours")
 
 
 def _write_float(value: float) -> str:
@@ -68,9 +75,9 @@ def _write_float(value: float) -> str:
 
 
 def _place_point(digits: str, point: int) -> str:
-    if len(digits) <= point <= 21:
+    if len(digits) <= point <= MAX_INTEGER_DIGITS:
         return digits.ljust(point, "0")
-    if 0 < point <= 21:
+    if 0 < point <= MAX_INTEGER_DIGITS:
         return f"{digits[:point]}.{digits[point:]}"
     if -6 < point <= 0:
         return f"0.{'0' * -point}{digits}"
