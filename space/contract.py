@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 SCHEMA_VERSION = "1.0"
 
 SourceKind = Literal["upload", "url", "frames", "image"]
+Credentials = Literal["present", "absent"]
 VerdictCode = Literal["strong", "some", "inconclusive", "little", "not_applicable"]
 
 U8 = NDArray[np.uint8]
@@ -44,6 +45,7 @@ class SourceInfo:
     size_bytes: int
     sha256: str  # of the source's bytes, hex
     capture_method: str | None = None  # how the extension got the frames; None otherwise
+    credentials: Credentials | None = None  # whether a C2PA manifest is there, not verified; None where not looked for
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,8 @@ def _encode_float(value: float, place: str, *, rounded: bool) -> float:
 def _decode(kind: Any, value: Any) -> Any:
     """Build what a field's annotation asks for; the value has already passed the schema."""
     if isinstance(kind, type) and is_dataclass(kind):
-        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items()})
+        # what the schema does not require was added after 1.0 and is missing in older reports
+        return kind(**{name: _decode(hint, value[name]) for name, hint in _hints(kind).items() if name in value})
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return value

@@ -159,6 +159,7 @@ def _is_measured(info: SourceInfo, limits: Limits) -> bool:
     return (
         info.container in {*CONTAINERS, CAPTURED}
         and info.codec in {*CODECS, None}
+        and info.credentials in {"present", "absent", None}
         and _is_number(info.duration_s)
         and info.duration_s >= 0
         and (info.fps is None or (_is_number(info.fps) and info.fps > 0))

@@ -13,11 +13,12 @@ from typing import BinaryIO, Protocol
 
 import av
 
-from space.contract import Clip, SourceInfo, SourceKind
+from space.contract import Clip, Credentials, SourceInfo, SourceKind
 from space.errors import SourceError
 from space.intake.captured import CONTAINER as CAPTURED
 from space.intake.captured import measure_captured
 from space.intake.containers import GIF, HEADER_BYTES, Container, recognise
+from space.intake.credentials import find_credentials
 from space.intake.pictures import check_pixels, measure_picture
 from space.intake.pixels import displayed_wh
 from space.intake.stopwatch import Stopwatch
@@ -134,8 +135,14 @@ def _open_clip(
         size_bytes=size_bytes,
         sha256=digest(),
         capture_method=origin.capture_method if kind == "frames" else None,
+        credentials=None if kind == "frames" else _find_credentials(open_stream, name),
     )
     return Clip(info=info, open=open_stream)
+
+
+def _find_credentials(open_stream: OpenStream, container: str) -> Credentials:
+    with open_stream() as stream:
+        return find_credentials(stream, container)
 
 
 def check_bytes(size_bytes: int, limits: Limits) -> None:
