@@ -76,11 +76,15 @@ async function askOnce(jobId) {
  * @returns {Promise<boolean>} there is more to come
  */
 export async function takeView(job, view) {
-  const { stage, report, error, preliminary = null, n_ahead = null } = view;
+  const { stage, report, error, n_ahead } = view;
   if (stage === 'failed' && error) {
-    await afterFailure(job, error);
+    await afterFailure(job, { code: error.code, message: error.message, next: error.next });
     return false;
   }
+  const preliminary = view.preliminary && {
+    ...view.preliminary,
+    sentence: { id: `verdict.${view.preliminary.code}`, en: view.preliminary.sentence, params: {} },
+  };
   const fraction = Math.min(1, Math.max(isOwn(job.stage) ? 0 : job.fraction, view.fraction));
   const change = { stage, fraction, n_ahead, preliminary, problem: null, report: stage === 'done' ? report : null };
   const now = await changeAndTell(job.job_id, change);

@@ -51,7 +51,7 @@ export function openBadge(video, { root, raise }, actions) {
     if (now) card.replaceChildren(renderCard(job, actions));
   };
 
-  const toggle = (opens = Boolean(card.hidden)) => {
+  const toggle = (/** @type {boolean} */ opens = card.hidden !== false) => {
     card.hidden = !opens;
     main.setAttribute('aria-expanded', String(opens));
     drawCard();

@@ -17,9 +17,9 @@
  * @property {string} stage
  * @property {number} fraction of the whole check, [0, 1]
  * @property {number | null} n_ahead
- * @property {import('./state.js').Preliminary | null} preliminary
+ * @property {{code: string, p_fake: number | null, sentence: string} | null} preliminary sentence: in the language asked for
  * @property {any} report
- * @property {import('./state.js').Problem | null} error
+ * @property {(import('./state.js').Problem & {retry_after_s?: number}) | null} error
  * @property {string} expires
  */
 
@@ -119,7 +119,7 @@ export function openSpace({ space_url, token }, lang) {
     const stop = new AbortController();
     try {
       const path = `/gradio_api/call/${endpoint}/${encodeURIComponent(sent.event_id)}`;
-      return await readFirstView(await ask(path, { signal: stop.signal, timeout_ms: SEND_MS }));
+      return requireTaken(await readFirstView(await ask(path, { signal: stop.signal, timeout_ms: SEND_MS })));
     } finally {
       stop.abort();
     }
@@ -178,7 +178,7 @@ export async function readRefusal(answer) {
       retry_after_s: Number.isFinite(wait_s) ? wait_s : null,
     });
   }
-  if (answer.status === 503 && told) return new SpaceError('busy'); // Gradio's own "Queue is full"
+  if (answer.status === 503 && told !== null) return new SpaceError('busy'); // Gradio's own "Queue is full"
   if (answer.status === 401 || answer.status === 403) return new SpaceError('space_token');
   return new SpaceError([502, 503, 504].includes(answer.status) ? 'space_asleep' : 'space_unknown');
 }
@@ -236,6 +236,17 @@ function readEvent({ event, data }) {
   const view = Array.isArray(told) ? told[0] : told;
   if (typeof view?.job_id !== 'string') throw new SpaceError('space_unknown');
   return view;
+}
+
+/**
+ * @param {JobView} view
+ * @returns {JobView} of a check that the Space took; one that it may take a little later is an error
+ */
+function requireTaken(view) {
+  const wait_s = view.stage === 'failed' ? view.error?.retry_after_s : undefined;
+  if (wait_s === undefined) return view;
+  const { code, message, next } = /** @type {import('./state.js').Problem} */ (view.error);
+  throw new SpaceError(code, { message, next, retry_after_s: wait_s });
 }
 
 /** @param {string} data */
