@@ -83,7 +83,7 @@ def _settings(frames: int, members: str | None, *, maps: bool) -> Settings:
 
 @app.command()
 def check(
-    source: Annotated[str, typer.Argument(help="A video or photo file.")],
+    source: Annotated[str, typer.Argument(help="A video or photo file, or a link to one or to a page that shows it.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for report.json and the pictures.")] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="File for the report alone; - for standard output.")
@@ -115,11 +115,7 @@ def check(
 
 
 def _run_check(source: str, settings: Settings, *, quiet: bool, lang: str) -> Analysis:
-    from space.intake.source import open_source
-
-    clip = open_source(source, limits=settings.limits)  # first: a refusal should not wait for the models
-    from space.analysis.pipeline import check_clip
-    from space.models.weights import load_ensemble
+    from space.opening import open_file_or_link
 
     with make_progress(quiet=quiet) as bar:
         task = bar.add_task(render("stage.source", lang=lang), total=1.0)
@@ -127,7 +123,14 @@ def _run_check(source: str, settings: Settings, *, quiet: bool, lang: str) -> An
         def show(stage: str, fraction: float) -> None:
             bar.update(task, description=render(f"stage.{stage}", lang=lang), completed=fraction)
 
-        return check_clip(clip, settings=settings, ensemble=load_ensemble(settings.members), progress=show)
+        def show_fetching(fraction: float) -> None:
+            bar.update(task, description=render("link.fetching", lang=lang), completed=fraction)
+
+        with open_file_or_link(source, limits=settings.limits, progress=show_fetching) as clip:
+            from space.analysis.pipeline import check_clip  # now: a refusal should not wait for the models
+            from space.models.weights import load_ensemble
+
+            return check_clip(clip, settings=settings, ensemble=load_ensemble(settings.members), progress=show)
 
 
 # --- scan -------------------------------------------------------------------------------------

@@ -19,7 +19,10 @@ from space.intake.addresses import Link, is_among, is_public, normalise_host, pa
         ("  HTTPS://EXAMPLE.org./a?b=c&d=%20#e ", Link("https://example.org/a?b=c&d=%20", "example.org", 443)),
         ("http://example.org:8080/", Link("http://example.org:8080/", "example.org", 8080)),
         ("http://example.org:/", Link("http://example.org/", "example.org", 80)),
-        ("http://bücher.example/ä?ö=ü", Link("http://xn--bcher-kva.example/%C3%A4?%C3%B6=%C3%BC", "xn--bcher-kva.example", 80)),
+        (
+            "http://bücher.example/ä?ö=ü",
+            Link("http://xn--bcher-kva.example/%C3%A4?%C3%B6=%C3%BC", "xn--bcher-kva.example", 80),
+        ),
         ("http://example。org/", Link("http://example.org/", "example.org", 80)),
         ("http://１２７.０.０.１/", Link("http://127.0.0.1/", "127.0.0.1", 80)),
         ("http://127.0.0.1./", Link("http://127.0.0.1/", "127.0.0.1", 80)),

@@ -76,7 +76,7 @@ def serve(site: Site | Callable[[int], Site]) -> Iterator[Web]:
 class _Handler(BaseHTTPRequestHandler):
     web: Web
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         is_first = self.path not in self.web.paths
         self.web.requests.append((self.path, dict(self.headers.items())))
         answer = self.web.site.get(self.path, Answer(b"<p>not here", status=404))

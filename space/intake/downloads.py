@@ -90,7 +90,7 @@ class Outlet:
         """Say how much of the video has come, [0, 1]; not too often."""
         if time.monotonic() - self._told_at > FRACTION_EVERY_S:
             self._told_at = time.monotonic()
-            send_parcel(self._out, parcels.FRACTION, json.dumps(fraction).encode())
+            send_parcel(self._out, parcels.FRACTION, json.dumps(float(fraction)).encode())
 
 
 def main() -> None:

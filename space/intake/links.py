@@ -92,7 +92,7 @@ def fetch_link(
 def _start(order: Order) -> Iterator[subprocess.Popen[bytes]]:
     """The download's process; killed when the block ends."""
     command = [sys.executable, "-s", "-B", "-m", "space.intake.downloads"]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - our own module; the link travels in the order
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -162,11 +162,16 @@ class _Arrival:
             piece = os.read(pipe, PIPE_BYTES)
             if not piece:
                 return
-            yield from received.take(piece)
+            try:
+                yield from received.take(piece)
+            except ParcelError as error:
+                raise InternalError("internal") from error
 
     def _tell(self, payload: bytes) -> None:
-        fraction = json.loads(payload)
-        self._fraction = max(self._fraction, min(1.0, float(fraction)))
+        fraction = _read_json(payload)
+        if not isinstance(fraction, float) or not 0 <= fraction <= 1:
+            raise InternalError("internal")
+        self._fraction = max(self._fraction, fraction)
         self._progress(self._fraction)
 
     # --- failing ------------------------------------------------------------------------------
@@ -178,17 +183,25 @@ class _Arrival:
             return self._guard.refusal
         if kind == parcels.REFUSED:
             return _read_refusal(payload)
-        if kind == parcels.BROKEN and json.loads(payload) in {"ImportError", "ModuleNotFoundError"}:
-            return InternalError("internal")
-        reason = json.loads(payload) if kind == parcels.BROKEN else f"exit status {self._child.wait()}"
+        reason = _read_json(payload) if kind == parcels.BROKEN else f"exit status {self._child.wait()}"
         logger.warning("the process of a download ended early: %s", reason)
+        if reason in {"ImportError", "ModuleNotFoundError"}:
+            return InternalError("internal")
         return LinkError("link_failed")
 
 
 def _read_refusal(payload: bytes) -> TelltaleError:
-    document: dict[str, Any] = json.loads(payload)
-    code, params = document["code"], document["params"]
-    return (LinkError if code in LinkError.codes else SourceError)(code, **params)
+    document = _read_json(payload)
+    try:
+        code, params = document["code"], document["params"]
+        return (LinkError if code in LinkError.codes else SourceError)(code, **params)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InternalError("internal") from error
 
 
-__all__ = ["FetchedLink", "ParcelError", "fetch_link"]
+def _read_json(payload: bytes) -> Any:
+    """What the process says; it has handled a stranger's data and is not believed blindly."""
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise InternalError("internal") from error

@@ -20,39 +20,26 @@ STATUS_CODES = {
 }
 
 # The first that fits counts: a site asks people whom it takes for robots to sign in.
-_RULES = tuple(
-    (code, re.compile(pattern, re.IGNORECASE))
-    for code, pattern in (
-        ("drm_protected", r"\bDRM\b"),
-        (
-            "blocked_by_site",
-            r"not a (ro)?bot|captcha|anti-bot|cloudflare|unusual traffic|rate.?limit|too many requests"
-            r"|IP address is (blocked|unable)|geo.?(restrict|block)|(in|from) your (country|location|region)"
-            r"|unable to access the \w+ API",
-        ),
-        ("private_video", r"\bprivate\b|protected tweet|password|members.only|available to this channel's members"),
-        (
-            "login_needed",
-            r"log.?in\b|logged.in|sign.?in\b|registered users|authentication|authori[sz]ed|cookies|premium|subscri"
-            r"|confirm your age|age.restricted|account (that|is)|purchase|\brent",
-        ),
-        (
-            "live_stream",
-            r"\bpremieres\b|live ?(event|stream|broadcast)|will begin|not (yet|currently) live|has not started|is_live",
-        ),
-        (
-            "no_video_on_page",
-            r"unsupported url|no video|no media|no suitable extractor|no formats|does not have any videos"
-            r"|there'?s no video|requested format is not available|only images are available",
-        ),
-        (
-            "gone",
-            r"not exist|no longer|not found|unavailable|not available|(been )?(removed|deleted|terminated|suspended)|expired",
-        ),
-        ("download_timeout", r"timed? ?out"),
-    )
-)
-
+_PHRASES = {
+    "drm_protected": r"\bDRM\b",
+    "blocked_by_site": (
+        r"not a (ro)?bot|captcha|anti-bot|cloudflare|unusual traffic|rate.?limit|too many requests"
+        r"|IP address is (blocked|unable)|geo.?(restrict|block)|(in|from) your (country|location|region)"
+    ),
+    "private_video": r"\bprivate\b|protected tweet|password|members.only|available to this channel's members",
+    "login_needed": (
+        r"log.?in\b|logged.in|sign.?in\b|registered users|authentication|authori[sz]ed|cookies|premium|subscri"
+        r"|confirm your age|age.restricted|account (that|is)|purchase|\brent"
+    ),
+    "live_stream": r"\bpremieres\b|live ?(event|stream|broadcast)|will begin|not (yet|currently) live|has not started",
+    "no_video_on_page": (
+        r"unsupported url|no video|no media|no suitable extractor|no formats|does not have any videos"
+        r"|requested format is not available|only images are available"
+    ),
+    "gone": (r"not exist|no longer|not found|unavailable|not available|removed|deleted|terminated|suspended|expired"),
+    "download_timeout": r"timed? ?out",
+}
+_RULES = {code: re.compile(phrases, re.IGNORECASE) for code, phrases in _PHRASES.items()}
 _NOT_WORDS = re.compile(r"https?://\S+|HTTP Error \d+: [^(]*")  # a link's or a server's own say nothing of the kind
 
 
@@ -68,7 +55,7 @@ class Complaint:
 def name_refusal(complaint: Complaint) -> str:
     """The code of a ``LinkError``."""
     words = _NOT_WORDS.sub(" ", complaint.words)
-    for code, pattern in _RULES:
+    for code, pattern in _RULES.items():
         if pattern.search(words):
             return code
     if complaint.status is not None:

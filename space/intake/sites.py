@@ -202,12 +202,12 @@ class _Pieces(_ToOutlet):
         try:
             with self.ydl.urlopen(request) as response:
                 return self._read_whole(response)
-        except HTTPError as error:
-            if n_retries == 0 or error.status < 500:
-                raise
-        except TransportError:
-            if n_retries == 0:
-                raise
+        except (HTTPError, TransportError) as error:
+            is_final = isinstance(error, HTTPError) and error.status < 500
+            if (
+                is_final or n_retries == 0
+            ):  # our own error: yt-dlp would say "not found" of a missing piece, whatever it was
+                raise LinkError(name_refusal(_complaint(error))) from error
         return self._read(request, n_retries - 1)
 
     def _read_whole(self, response: Any) -> bytes:

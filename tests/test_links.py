@@ -1,0 +1,404 @@
+"""Links, fetched from a server that plays the web, through the guard into a vault."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from space.errors import LinkError, SourceError, StoppedError, TelltaleError
+from space.intake import links as links_module
+from space.intake.containers import TS_PACKET_BYTES
+from space.intake.egress import Egress, Guard
+from space.intake.links import FetchedLink, fetch_link
+from space.intake.vault import Vault
+from space.settings import MIB, Limits, LinkSettings
+from tests import media
+from tests.websites import BLOCK, Answer, Site, Web, redirect, serve
+
+SITES = ("html5", "generic")  # as every other page is read
+LINKS = LinkSettings(sites=SITES, max_seconds=30)
+PLAYLIST_KIND = "application/vnd.apple.mpegurl"
+KEY = bytes(range(16))
+
+
+def slow(*cases: Any) -> list[Any]:
+    """Cases of a table that take a process each and show little more than their neighbours."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
+
+
+def encrypt(piece: bytes, number: int) -> bytes:
+    padder = PKCS7(128).padder()
+    lock = Cipher(algorithms.AES(KEY), modes.CBC(number.to_bytes(16, "big"))).encryptor()
+    return lock.update(padder.update(piece) + padder.finalize()) + lock.finalize()
+
+
+def playlist(*lines: str, ended: bool = True, seconds: float = 1) -> bytes:
+    head = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{seconds}", "#EXT-X-MEDIA-SEQUENCE:0"]
+    body = [f"#EXTINF:{seconds},\n{line}" if not line.startswith("#") else line for line in lines]
+    return "\n".join([*head, *body, *(["#EXT-X-ENDLIST"] if ended else [])]).encode()
+
+
+@dataclass(frozen=True)
+class Films:
+    """The same clip as a file and as a stream's pieces."""
+
+    mp4: bytes
+    ts: bytes
+    pieces: tuple[bytes, ...] = field(default=())
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
+    folder = tmp_path_factory.mktemp("films")
+    mp4 = media.write_clip(folder / "clip.mp4").read_bytes()
+    ts = media.write_clip(folder / "clip.ts", container_format="mpegts").read_bytes()
+    third = len(ts) // TS_PACKET_BYTES // 3 * TS_PACKET_BYTES
+    return Films(mp4, ts, (ts[:third], ts[third : 2 * third], ts[2 * third :]))
+
+
+def make_site(films: Films, port: int) -> Site:
+    here = f"http://127.0.0.1:{port}"
+    video = {"kind": "video/mp4"}
+    names = [f"piece{i}.ts" for i in range(len(films.pieces))]
+    site = {
+        "/clip.mp4": Answer(films.mp4, **video),
+        "/large.mp4": Answer(films.mp4 + media.box(b"free", bytes(MIB)), **video),
+        "/untyped": Answer(films.mp4, kind="application/octet-stream"),
+        "/no-length.mp4": Answer(films.mp4, with_length=False, **video),
+        "/resumes.mp4": Answer(films.mp4, breaks_at=5000, resumes=True, **video),
+        "/starts-anew.mp4": Answer(films.mp4, breaks_at=5000, **video),
+        "/moved": redirect("/clip.mp4"),
+        "/moved-to-inside": redirect("http://127.0.0.1:1/clip.mp4"),
+        "/moved-to-metadata": redirect("http://169.254.169.254/latest/"),
+        "/moved-to-file": redirect("file:///etc/hostname"),
+        "/moved-to-ftp": redirect("ftp://127.0.0.1/a.mp4"),
+        "/moved-in-circles": redirect("/moved-in-circles"),
+        "/page": Answer(b'<html><title>A film</title><video src="/clip.mp4"></video></html>'),
+        "/page-of-two": Answer(
+            b'<html><title>Films</title><video src="/clip.mp4"></video><video src="/x.mp4"></video>'
+        ),
+        "/page-with-og": Answer(
+            f'<html><head><title>A film</title><meta property="og:video" content="{here}/clip.mp4">'
+            '<meta property="og:video:type" content="video/mp4"></head></html>'.encode()
+        ),
+        "/page-of-words": Answer(b"<html><title>Words</title><p>Nothing to see.</p></html>"),
+        "/page-to-inside": Answer(b'<html><title>A film</title><video src="http://10.0.0.1/a.mp4"></video></html>'),
+        "/stream.m3u8": Answer(playlist(*names), kind=PLAYLIST_KIND),
+        "/variants.m3u8": Answer(
+            b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360\nstream.m3u8\n"
+            b"#EXT-X-STREAM-INF:BANDWIDTH=9000000,RESOLUTION=1920x1080\nbig.m3u8\n",
+            kind=PLAYLIST_KIND,
+        ),
+        "/page-with-stream": Answer(b'<html><title>A film</title><video src="/stream.m3u8"></video></html>'),
+        "/locked.m3u8": Answer(
+            playlist('#EXT-X-KEY:METHOD=AES-128,URI="key"', *(f"locked{i}.ts" for i in range(3))), kind=PLAYLIST_KIND
+        ),
+        "/key": Answer(KEY, kind="application/octet-stream"),
+        "/live.m3u8": Answer(playlist(*names, ended=False), kind=PLAYLIST_KIND),
+        "/drm.m3u8": Answer(
+            playlist('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://k",KEYFORMAT="com.apple.streamingkeydelivery"', *names),
+            kind=PLAYLIST_KIND,
+        ),
+        "/hours.m3u8": Answer(playlist(*names, seconds=3600), kind=PLAYLIST_KIND),
+        "/inner.m3u8": Answer(playlist(names[0], "http://127.0.0.1:1/piece1.ts"), kind=PLAYLIST_KIND),
+        "/torn.m3u8": Answer(playlist(names[0], "missing.ts"), kind=PLAYLIST_KIND),
+        "/fat.m3u8": Answer(playlist("endless.ts"), kind=PLAYLIST_KIND),
+        "/endless.ts": Answer(BLOCK, kind="video/mp2t", endless=True),
+        "/wall": Answer(b"<html><title>Attention Required! | Cloudflare</title>", status=403),
+        "/busy": Answer(b"slow down", status=429),
+        "/members": Answer(b"who are you", status=401),
+        "/removed": Answer(b"it was here", status=410),
+        "/broken": Answer(b"oops", status=500),
+        "/endless": Answer(BLOCK, endless=True, **video),
+        "/endless-page": Answer(b"<html><title>Words</title>" + b"<p>" * 20_000, endless=True),
+        "/liar.mp4": Answer(films.mp4, headers={"Content-Length": str(200 * MIB)}, with_length=False, **video),
+        "/drip": Answer(BLOCK, block_bytes=1, pause_s=0.1, **video),
+        "/nothing.mp4": Answer(b"", **video),
+    }
+    site |= {f"/{name}": Answer(piece, kind="video/mp2t") for name, piece in zip(names, films.pieces, strict=True)}
+    site |= {f"/locked{i}.ts": Answer(encrypt(piece, i)) for i, piece in enumerate(films.pieces)}
+    return site
+
+
+@pytest.fixture(scope="module")
+def web(films: Films) -> Iterator[Web]:
+    with serve(lambda port: make_site(films, port)) as web:
+        yield web
+
+
+@dataclass
+class Errand:
+    """What a test fetches with."""
+
+    vault: Vault
+    web: Web
+    fractions: list[float] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def fetch(
+        self,
+        path: str,
+        *,
+        links: LinkSettings = LINKS,
+        limits: Limits = Limits(max_bytes=4 * MIB),  # noqa: B008 - frozen
+        host: str = "127.0.0.1",
+        progress: Callable[[float], None] | None = None,
+    ) -> FetchedLink:
+        return fetch_link(
+            self.web.url(path, host),
+            vault=self.vault,
+            limits=limits,
+            links=links,
+            progress=progress or self.fractions.append,
+            stop=self.stop,
+            egress=Egress(resolve=lambda _: ("127.0.0.1",), loopback_ports=frozenset([self.web.port])),
+        )
+
+    def code(self, path: str, **choices: Any) -> str:
+        with pytest.raises(TelltaleError) as refusal:
+            self.fetch(path, **choices)
+        assert self.web.url("") not in str(refusal.value)
+        return refusal.value.code
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the process that fetches runs would find room, were it to look for some."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def errand(web: Web, folder: Path) -> Iterator[Errand]:
+    with Vault(folder / "vault") as vault:
+        yield Errand(vault, web)
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert not [thread for thread in threading.enumerate() if thread.name == "egress"]
+
+
+def read(fetched: FetchedLink) -> bytes:
+    with fetched.sealed.open() as stream:
+        return stream.read()
+
+
+# --- fetched ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/moved",
+        "/page",
+        "/starts-anew.mp4",
+        *slow("/clip.mp4", "/no-length.mp4", "/page-of-two", "/page-with-og", "/resumes.mp4", "/untyped"),
+    ],
+)
+def test_a_file_arrives_byte_for_byte(errand: Errand, films: Films, path: str) -> None:
+    fetched = errand.fetch(path)
+    assert read(fetched) == films.mp4
+    assert fetched.host == "127.0.0.1"
+    assert errand.fractions == sorted(errand.fractions)
+    assert errand.fractions[-1] == 1.0
+
+
+@pytest.mark.parametrize("path", ["/variants.m3u8", "/locked.m3u8", *slow("/stream.m3u8", "/page-with-stream")])
+def test_a_stream_arrives_piece_by_piece(errand: Errand, films: Films, path: str) -> None:
+    assert read(errand.fetch(path)) == films.ts
+    assert "/big.m3u8" not in errand.web.paths
+
+
+def test_the_name_of_a_site_is_kept_as_it_is_looked_up(errand: Errand) -> None:
+    assert errand.fetch("/clip.mp4", host="Bücher.Example").host == "xn--bcher-kva.example"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("path", ["/large.mp4", "/stream.m3u8"])
+def test_nothing_but_the_vault_holds_a_file(
+    errand: Errand, folder: Path, films: Films, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def remember(*arguments: Any, **choices: Any) -> subprocess.Popen[bytes]:
+        children.append(start(*arguments, **choices))
+        return children[-1]
+
+    monkeypatch.setattr(links_module.subprocess, "Popen", remember)
+    seen: list[Path] = []
+
+    def look(_: float) -> None:
+        for descriptor in Path(f"/proc/{children[0].pid}/fd").iterdir():
+            seen.append(descriptor)
+            flags = int((descriptor.parents[1] / "fdinfo" / descriptor.name).read_text().split()[3], 8)
+            assert not descriptor.is_file() or flags & os.O_ACCMODE == os.O_RDONLY
+
+    fetched = errand.fetch(path, progress=lambda fraction: look(fraction) if fraction < 1 else None)
+    assert seen, "it was looked at while it ran"
+    assert children[0].poll() is not None
+    (stored,) = [path for path in folder.rglob("*") if path.is_file()]
+    assert films.mp4[:64] not in stored.read_bytes()
+    assert films.ts[:64] not in stored.read_bytes()
+    fetched.sealed.delete()
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+# --- refused by the site, or not there --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/wall", "blocked_by_site"),
+        ("/missing", "gone"),
+        ("/page-of-words", "no_video_on_page"),
+        ("/live.m3u8", "live_stream"),
+        ("/drm.m3u8", "drm_protected"),
+        ("/torn.m3u8", "gone"),
+        ("/moved-to-inside", "blocked_address"),
+        ("/inner.m3u8", "blocked_address"),
+        *slow(
+            ("/busy", "blocked_by_site"),
+            ("/members", "login_needed"),
+            ("/removed", "gone"),
+            ("/broken", "link_failed"),
+            ("/nothing.mp4", "link_failed"),
+            ("/moved-in-circles", "link_failed"),
+            ("/moved-to-metadata", "blocked_address"),
+            ("/moved-to-ftp", "bad_url"),
+            ("/moved-to-file", "link_failed"),
+            ("/page-to-inside", "blocked_address"),
+        ),
+    ],
+)
+def test_a_refusal_has_a_code(errand: Errand, path: str, code: str) -> None:
+    assert errand.code(path) == code
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("file:///etc/hostname", "bad_url"),
+        ("http://user@example.org/", "bad_url"),
+        ("http://2130706433/", "bad_url"),
+        ("http://example.org:22/", "blocked_address"),
+        ("http://127.0.0.1/", "blocked_address"),
+        ("http://[::ffff:10.0.0.1]/", "blocked_address"),
+    ],
+)
+def test_an_evil_link_has_a_code(errand: Errand, url: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errand.web, "url", lambda *_: url)
+    assert errand.code("") == code
+
+
+def test_a_host_may_be_left_out(errand: Errand) -> None:
+    links = replace(LINKS, allowed_hosts=("films.example",))
+    n_requests = len(errand.web.requests)
+    assert errand.code("/clip.mp4", links=links) == "host_not_allowed"
+    assert len(errand.web.requests) == n_requests
+    assert errand.fetch("/clip.mp4", links=links, host="www.films.example").host == "www.films.example"
+
+
+def test_a_page_elsewhere_is_left_out_as_well(errand: Errand) -> None:
+    errand.web.site["/away"] = redirect(errand.web.url("/clip.mp4", "other.example"))
+    links = replace(LINKS, allowed_hosts=("films.example",))
+    assert errand.code("/away", links=links, host="films.example") == "host_not_allowed"
+
+
+# --- limits -----------------------------------------------------------------------------------
+
+
+def test_too_large_without_a_length(errand: Errand) -> None:
+    assert errand.code("/endless") == "too_large"
+
+
+def test_too_large_by_its_own_account(errand: Errand) -> None:
+    n_requests = len(errand.web.requests)
+    assert errand.code("/liar.mp4", limits=Limits()) == "too_large"
+    assert len(errand.web.requests) - n_requests <= 2
+
+
+def test_too_large_in_one_piece_of_a_stream(errand: Errand) -> None:
+    assert errand.code("/fat.m3u8") == "too_large"
+
+
+def test_too_large_before_there_is_a_video(errand: Errand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "OVERHEAD_BYTES", MIB)
+    assert errand.code("/endless-page") == "too_large"
+
+
+def test_too_long_by_its_playlist(errand: Errand) -> None:
+    with pytest.raises(SourceError) as refusal:
+        errand.fetch("/hours.m3u8")
+    assert refusal.value.code == "too_long"
+    assert refusal.value.params == {"actual_s": 10800.0, "limit_s": 600.0}
+    assert "/piece0.ts" not in errand.web.paths[-2:]
+
+
+def test_too_slow(errand: Errand) -> None:
+    began = time.monotonic()
+    with pytest.raises(LinkError) as refusal:
+        errand.fetch("/drip", links=replace(LINKS, max_seconds=4))
+    assert (refusal.value.code, refusal.value.params) == ("download_timeout", {"limit_s": 4})
+    assert time.monotonic() - began < 7
+
+
+# --- stopped and broken -----------------------------------------------------------------------
+
+
+def test_a_stop_ends_it_at_once(errand: Errand) -> None:
+    errand.web.site["/waits"] = Answer(BLOCK, block_bytes=1, pause_s=0.05, kind="video/mp4")
+    timer = threading.Timer(0.5, errand.stop.set)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(StoppedError):
+        errand.fetch("/waits")
+    assert time.monotonic() - began < 3
+    timer.join()
+
+
+def test_a_killed_process_is_an_error(errand: Errand, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def start_and_kill(*arguments: Any, **choices: Any) -> subprocess.Popen[bytes]:
+        child = start(*arguments, **choices)
+        threading.Timer(0.3, child.kill).start()
+        return child
+
+    monkeypatch.setattr(links_module.subprocess, "Popen", start_and_kill)
+    assert errand.code("/drip") == "link_failed"
+
+
+def test_without_the_guard_nothing_is_fetched(errand: Errand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is told a port where nobody listens."""
+    n_requests = len(errand.web.requests)
+    enter = Guard.__enter__
+
+    def die(guard: Guard) -> Guard:
+        enter(guard)._listener.close()
+        return guard
+
+    monkeypatch.setattr(Guard, "__enter__", die)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # its accepting thread dies with it
+    assert errand.code("/clip.mp4") == "link_failed"
+    assert len(errand.web.requests) == n_requests
+
+
+def test_what_is_no_parcel_is_an_error(errand: Errand, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def babble(_: list[str], **choices: Any) -> subprocess.Popen[bytes]:
+        return start(["/bin/sh", "-c", "read -r order; echo 'hello, this is no parcel'"], **choices)
+
+    monkeypatch.setattr(links_module.subprocess, "Popen", babble)
+    assert errand.code("/clip.mp4") == "internal"
