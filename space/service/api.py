@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from space import __version__
 from space.errors import InternalError, ServiceError, TelltaleError
+from space.service.documents import make_openapi, read_report_schema, render_docs
 from space.service.faults import log_fault
 from space.service.page.languages import pick_language
 from space.service.receiving import receive_body, receive_form
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from space.service.service import Service
 
 PRIVATE = {"Cache-Control": "no-store"}
+DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -41,6 +43,9 @@ def api_routes(service: Service) -> list[Route]:
         ("/api/v1/jobs/{job_id}/pictures/{name}", ["GET"], api.picture),
         ("/api/v1/jobs/{job_id}/share", ["POST"], api.share),
         ("/api/v1/reports/{report_id}", ["DELETE"], api.unshare),
+        ("/api/v1/openapi.json", ["GET"], api.openapi),
+        ("/api/v1/report.schema.json", ["GET"], api.report_schema),
+        ("/api/docs", ["GET"], api.docs),
     ]
     return [Route(path, answer_errors(handler), methods=methods) for path, methods, handler in table]
 
@@ -114,6 +119,19 @@ class Api:
             raise ServiceError("bad_token")
         await run_in_threadpool(self._service.shares.delete, request.path_params["report_id"], token.strip())
         return Response(status_code=204)
+
+    async def openapi(self, _request: Request) -> Response:
+        """The routes for machines."""
+        return JSONResponse(make_openapi(base_url=self._service.settings.base_url))
+
+    async def report_schema(self, _request: Request) -> Response:
+        """What a report may hold."""
+        return Response(read_report_schema(), media_type="application/schema+json")
+
+    async def docs(self, _request: Request) -> Response:
+        """The routes for people."""
+        page = render_docs(base_url=self._service.settings.base_url)
+        return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
 
     async def upload(self, request: Request) -> Response:
         """Take in a file: the body is its bytes."""
