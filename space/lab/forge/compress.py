@@ -6,13 +6,14 @@ One draw serves both twins, so that none of it can be the label. Everything stay
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from space.contract import U8
 
@@ -73,35 +74,61 @@ def draw_compression(rng: np.random.Generator, n_frames: int, *, fps: float = 25
     return Compression(crf=int(rng.choice(CRFS)), scale=scale, kept=tuple(int(k) for k in kept), fps=fps)
 
 
-def encode_clip(frames: Sequence[U8], *, crf: int, fps: float, comment: str = "", lossless_gray: bool = False) -> bytes:
-    """Encode frames as H.264 in MP4, in memory; the same frames give the same bytes on the same encoder.
+def encode_clip(frames: Sequence[U8], *, crf: int, fps: float, comment: str = "") -> bytes:
+    """Encode frames (H, W, 3) RGB with even sides as H.264 in MP4, in memory.
 
     Args:
-        frames: (H, W, 3) RGB, or (H, W) with ``lossless_gray``; even sides.
-        crf: constant rate factor; not used with ``lossless_gray``.
+        crf: constant rate factor.
         comment: goes into the metadata.
     """
+    pictures = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in frames)
+    return _encode(pictures, frames, {"crf": str(crf)}, fps, comment)
+
+
+def encode_masks(masks: Sequence[U8], *, fps: float, comment: str = "") -> bytes:
+    """Encode masks (H, W) with even sides as the luma of H.264 without loss, full range."""
+    gray = [np.concatenate([mask, np.full((mask.shape[0] // 2, mask.shape[1]), 128, np.uint8)]) for mask in masks]
+    pictures = (av.VideoFrame.from_ndarray(image, format="yuv420p") for image in gray)
+    return _encode(pictures, masks, {"qp": "0"}, fps, comment)
+
+
+def _encode(
+    pictures: Iterable[av.VideoFrame], frames: Sequence[U8], options: dict[str, str], fps: float, comment: str
+) -> bytes:
     if not frames:
         raise ValueError("no frames to encode")
-    rate = Fraction(fps).limit_denominator(1001)
-    options = {"preset": "veryfast", "threads": "1"} | ({"qp": "0"} if lossless_gray else {"crf": str(crf)})
     target = io.BytesIO()
     with av.open(target, "w", format="mp4") as container:
         container.metadata["comment"] = comment
-        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream = container.add_stream(
+            "libx264",
+            rate=Fraction(fps).limit_denominator(1001),
+            options={"preset": "veryfast", "threads": "1", **options},
+        )
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "gray" if lossless_gray else "yuv420p"
-        for image in frames:
-            picture = av.VideoFrame.from_ndarray(image, format="gray" if lossless_gray else "rgb24")
+        stream.pix_fmt = "yuv420p"
+        if "qp" in options:
+            stream.codec_context.color_range = ColorRange.JPEG
+        for picture in pictures:
+            if "qp" in options:
+                picture.color_range = ColorRange.JPEG
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return target.getvalue()
 
 
-def decode_clip(data: bytes, *, gray: bool = False) -> list[U8]:
-    """The frames of an encoded clip: (H, W, 3) RGB, or (H, W)."""
+def decode_clip(data: bytes) -> list[U8]:
+    """The frames of an encoded clip: (H, W, 3) RGB."""
+    return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in _decode(data)]
+
+
+def decode_masks(data: bytes) -> list[U8]:
+    """The masks (H, W) that ``encode_masks`` was given."""
+    return [np.ascontiguousarray(frame.to_ndarray()[: frame.height]) for frame in _decode(data)]
+
+
+def _decode(data: bytes) -> Iterator[av.VideoFrame]:
     with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
-        wanted = "gray" if gray else "rgb24"
-        return [np.asarray(frame.to_ndarray(format=wanted), np.uint8) for frame in container.decode(stream)]
+        yield from container.decode(stream)

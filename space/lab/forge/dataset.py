@@ -18,10 +18,10 @@ from PIL import Image, PngImagePlugin
 
 from space.contract import U8
 from space.lab.forge.blend import Forgery
-from space.lab.forge.compress import Compression, decode_clip, draw_compression, encode_clip
+from space.lab.forge.compress import Compression, decode_clip, draw_compression, encode_masks
 from space.lab.forge.families import FAMILIES, forge_track
 from space.lab.forge.faults import draw_faults
-from space.lab.forge.gallery import MAX_EXAMPLES, Example, draw_sheet
+from space.lab.forge.gallery import GAIN, MAX_EXAMPLES, Example, draw_sheet
 from space.lab.forge.shot import NotForgeableError
 from space.lab.forge.sources import Source, read_clips, read_stills
 from space.lab.forge.swap import find_donor
@@ -111,7 +111,9 @@ def _forge_kind(
             shown.append(example)
         yield from _rows(stem, f"{family}/{kind}", made, seed)
     if shown:
-        sheet = draw_sheet(f"{family} / {kind}: genuine, {MARK[True]}, mask, difference", shown)
+        sheet = draw_sheet(
+            f"{family} / {kind}: genuine, FORGED for training and testing, mask, difference x{GAIN}", shown
+        )
         _write_png(out / "gallery" / f"{family}-{kind}.png", sheet, MARK[True])
     log.info("%s/%s: %d", family, kind, count)
 
@@ -163,7 +165,7 @@ def write_twins(out: Path, stem: str, made: Made) -> Example:
             _write_png(path, shown[is_forged][0], comment)
     mask_path, comment = out / _file(stem, "mask", len(made.forgeries)), f"mask of a forgery; {stem}"
     if len(made.forgeries) > 1:
-        mask_path.write_bytes(encode_clip(masks, crf=0, fps=compression.fps, comment=comment, lossless_gray=True))
+        mask_path.write_bytes(encode_masks(masks, fps=compression.fps, comment=comment))
     else:
         _write_png(mask_path, masks[0], comment)
     return Example(genuine=shown[False], forged=shown[True], masks=masks)

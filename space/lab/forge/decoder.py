@@ -15,7 +15,7 @@ from space.lab.forge.blend import Forgery, to_uint8
 from space.lab.forge.shot import Draws, Shot
 from space.lab.forge.swap import blend, soft_swap_mask
 
-SIDES_PX = (80, 96, 112, 128, 160, 192)  # of a decoder's output
+SIDES_PX = (80, 96, 112, 128, 160)  # of a decoder's output
 MARGIN = 1.25  # its square / the face
 BLOCK = 8
 
@@ -66,7 +66,7 @@ def _codes(square: F32, rng: np.random.Generator) -> F32:
     k = np.arange(BLOCK)
     basis = np.sqrt(2 / BLOCK) * np.cos((2 * k[None, :] + 1) * k[:, None] * np.pi / (2 * BLOCK))
     basis[0] /= np.sqrt(2)
-    step = float(rng.uniform(5, 16)) * (1 + (k[:, None] + k[None, :]) * float(rng.uniform(0.3, 0.9)))
+    step = float(rng.uniform(8, 24)) * (1 + (k[:, None] + k[None, :]) * float(rng.uniform(0.3, 0.9)))
     codes = basis @ np.moveaxis(_to_blocks(square - 128), -1, 2) @ basis.T  # (n, n, 3, 8, 8)
     rounded = np.rint(codes / step) * step
     return _from_blocks(np.moveaxis(basis.T @ rounded @ basis, 2, -1)) + np.float32(128)

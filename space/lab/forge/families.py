@@ -23,7 +23,7 @@ from space.lab.forge.reenact import REENACT_KINDS, forge_reenactment
 from space.lab.forge.shot import Draws, NotForgeableError, Shot
 from space.lab.forge.swap import KEY_LANDMARKS, MAX_POSE_DISTANCE, blend_with_other, pose_distances
 
-MIN_CHANGE = 0.7  # 8-bit steps, the mean inside the mask: less is a genuine face that is called forged
+MIN_CHANGE = 1.0  # 8-bit steps, the mean inside the mask: less is a genuine face that is called forged
 
 
 class ForgeShot(Protocol):

@@ -37,7 +37,7 @@ def draw_sheet(title: str, examples: Sequence[Example]) -> U8:
     rows = [row for example in examples[:MAX_EXAMPLES] for row in _rows(example)]
     sheet = np.concatenate(rows, axis=0)
     band = np.full((TITLE_PX, sheet.shape[1], 3), 24, np.uint8)
-    cv2.putText(band, title, (6, TITLE_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+    cv2.putText(band, title, (6, TITLE_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (235, 235, 235), 1, cv2.LINE_AA)
     return np.concatenate([band, sheet], axis=0)
 
 

@@ -16,6 +16,7 @@ from space.lab.forge.shot import fill_hull
 
 F64 = NDArray[np.float64]
 
+HAIR_COLOURS = ((24, 20, 18), (58, 40, 28), (96, 66, 42), (150, 118, 78), (128, 124, 118))  # RGB in even light
 OCCLUDER_KINDS = ("glasses", "hair", "fingers")
 SHIFT = 3  # bits of sub-pixel places when drawing
 
@@ -93,10 +94,8 @@ def _paint_glasses(layer: F32, image: U8, landmarks: F32, offset: F32, rng: np.r
 
 def _paint_hair(layer: F32, image: U8, landmarks: F32, offset: F32, rng: np.random.Generator) -> None:
     right, down, height = _axes(landmarks)
-    top = landmarks[10] - 0.06 * height * down
-    x, y = (int(np.clip(round(float(v)), 0, n - 1)) for v, n in zip(top, image.shape[1::-1], strict=True))
-    near = image[max(0, y - 4) : y + 5, max(0, x - 6) : x + 7].reshape(-1, 3)
-    colour = np.minimum(np.median(near, axis=0), rng.uniform(20, 90, size=3))
+    light = float(image.mean()) / 110
+    colour = np.array(HAIR_COLOURS[int(rng.integers(len(HAIR_COLOURS)))], np.float64) * light * rng.uniform(0.6, 1.2)
     side = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.1, 0.4))
     length, bend, curl = rng.uniform(0.3, 0.8), side * rng.uniform(0.3, 0.9), rng.uniform(-0.12, 0.12)
     steps = np.linspace(0, 1, 16)[:, None]
