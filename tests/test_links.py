@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.x509.oid import NameOID
 
 from space.errors import LinkError, SourceError, StoppedError, TelltaleError
 from space.intake import links as links_module
@@ -253,6 +260,62 @@ def test_nothing_but_the_vault_holds_a_file(
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
+def make_certificate(folder: Path, name: str) -> Path:
+    """A file with a key and a certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "certificate.pem"
+    path.write_bytes(secret + certificate.public_bytes(pem))
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_over_tls_a_site_is_who_it_says_or_nobody(
+    films: Films, tmp_path: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path, "films.example")
+    if trusted:  # stands in for the list of authorities that yt-dlp asks
+        (tmp_path / "certifi.py").write_text(f"def where():\n    return {str(certificate)!r}\n", encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serve({"/clip.mp4": Answer(films.mp4, kind="video/mp4")}, tls=tls) as web, Vault(tmp_path / "vault") as vault:
+        monkeypatch.setattr(web, "url", lambda path, host: f"https://films.example:{web.port}{path}")
+        errand = Errand(vault, web)
+        if trusted:
+            assert read(errand.fetch("/clip.mp4")) == films.mp4
+        else:
+            with pytest.raises(LinkError, match="link_failed"):
+                errand.fetch("/clip.mp4")
+            assert web.requests == []
+
+
+def test_a_stream_in_listed_pieces_arrives(films: Films, tmp_path: Path) -> None:
+    """MPEG-DASH: a file cut by its manifest, with a beginning of its own."""
+    media.write_clip(tmp_path / "clip.mpd", container_format="dash", container_options={"seg_duration": "1"})
+    pieces = sorted(path for path in tmp_path.glob("*.m4s") if "chunk" in path.name)
+    (head,) = [path for path in tmp_path.glob("*.m4s") if "init" in path.name]
+    site = {f"/{path.name}": Answer(path.read_bytes(), kind="video/iso.segment") for path in [head, *pieces]}
+    site["/clip.mpd"] = Answer((tmp_path / "clip.mpd").read_bytes(), kind="application/dash+xml")
+    with serve(site) as web, Vault(tmp_path / "vault") as vault:
+        fetched = read(Errand(vault, web).fetch("/clip.mpd"))
+    assert fetched == b"".join(path.read_bytes() for path in [head, *pieces])
+
+
 # --- refused by the site, or not there --------------------------------------------------------
 
 
@@ -313,6 +376,14 @@ def test_a_page_elsewhere_is_left_out_as_well(errand: Errand) -> None:
     errand.web.site["/away"] = redirect(errand.web.url("/clip.mp4", "other.example"))
     links = replace(LINKS, allowed_hosts=("films.example",))
     assert errand.code("/away", links=links, host="films.example") == "host_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/wall", "/moved-to-inside"])
+def test_nothing_of_a_link_is_logged(errand: Errand, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    errand.code(path, host="secret.example")
+    for word in ("secret.example", path, "Cloudflare", "10.0.0.1"):
+        assert word not in caplog.text
 
 
 # --- limits -----------------------------------------------------------------------------------

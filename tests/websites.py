@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,11 +57,13 @@ def redirect(location: str, status: int = 302) -> Answer:
 
 
 @contextmanager
-def serve(site: Site | Callable[[int], Site]) -> Iterator[Web]:
+def serve(site: Site | Callable[[int], Site], *, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     """Play a site; one that needs to know its own port is given as a function of it."""
     handler = type("Handler", (_Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         port = server.server_address[1]
         web = Web(port, site(port) if callable(site) else site)
         handler.web = web  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
 from space.errors import SourceError, TelltaleError
@@ -26,8 +26,8 @@ FRACTION_EVERY_S = 0.2
 class Order:
     """What the process is asked for."""
 
-    url: str  # checked, ASCII
-    proxy: str  # the guard's URL, with credentials
+    url: str = field(repr=False)  # checked, ASCII
+    proxy: str = field(repr=False)  # the guard's URL, with credentials
     proxy_port: int
     sites: tuple[str, ...]  # regular expressions over yt-dlp's extractors
     allowed_hosts: tuple[str, ...] | None

@@ -31,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 OVERHEAD_BYTES = 32 * MIB  # pages, playlists, encryption and second tries around the video itself
 PIPE_BYTES = 64 * 1024
-# Nothing of ours: no proxy, no PATH to ffmpeg, no home with a configuration. Plugins of yt-dlp stay out as well.
+# No proxy of ours, no PATH to ffmpeg, no home with a configuration, none of yt-dlp's plugins.
 ENVIRONMENT = {"PATH": "", "HOME": "/nonexistent", "LANG": "C.UTF-8", "YTDLP_NO_PLUGINS": "1"}
+PASSED_ON = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")  # without which Python may not start or trust nobody
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,25 @@ def fetch_link(
 @contextmanager
 def _start(order: Order) -> Iterator[subprocess.Popen[bytes]]:
     """The download's process; killed when the block ends."""
-    command = [sys.executable, "-s", "-B", "-m", "space.intake.downloads"]
+    command = [sys.executable, "-B", "-m", "space.intake.downloads"]
     with subprocess.Popen(  # noqa: S603 - our own module; the link travels in the order
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=PROJECT_ROOT,
-        env=ENVIRONMENT,
+        env=_environment(),
         start_new_session=True,  # an interrupt at the terminal is ours to answer
     ) as child:
         try:
             yield _give(child, order)
         finally:
             child.kill()
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**ENVIRONMENT, **passed_on, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _give(child: subprocess.Popen[bytes], order: Order) -> subprocess.Popen[bytes]:

@@ -231,7 +231,9 @@ class _Pieces(_ToOutlet):
                 return piece
             if lock["URI"] not in keys:
                 keys[lock["URI"]] = self._read(Request(lock["URI"]), N_RETRIES)
-            return _decrypt_aes(piece, keys[lock["URI"]], lock.get("IV") or fragment["media_sequence"].to_bytes(16))
+            return _decrypt_aes(
+                piece, keys[lock["URI"]], lock.get("IV") or fragment["media_sequence"].to_bytes(16, "big")
+            )
 
         return decrypt
 
