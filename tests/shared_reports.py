@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ class Sharing:
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
 
 
+@cache
 def a_picture(seed: int = 0) -> bytes:
     """A small JPEG."""
     return encode_jpeg(np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8))

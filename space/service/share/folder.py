@@ -34,7 +34,8 @@ MAX_COMPLAINTS = 20  # kept of one report; more would say no more
 MAX_SHARES = 10_000  # at well under a megabyte each
 RECORD = "share.json"
 
-PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.(jpg|png)")  # as in report.schema.json
+# As in report.schema.json, and no longer than a file's name may be.
+PICTURE_NAME = re.compile(r"(?=.{5,200}\Z)[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.(jpg|png)")
 _ID = re.compile(r"[0-9a-f]{32}")
 
 LOG = logging.getLogger(__name__)

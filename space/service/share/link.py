@@ -55,7 +55,7 @@ def read_link(payload: str, key: PublicKey) -> Story:
     try:
         body = _open(payload, key)
         story = _unpack(Story, json.loads(body))
-    except (ValueError, TypeError, KeyError, zlib.error) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, zlib.error) as error:
         raise ServiceError("bad_signature") from error
     assert isinstance(story, Story)
     return story
