@@ -5,6 +5,7 @@ Pillow's own font knows English only, so subsets of Noto Sans lie beside this mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import ImageDraw, ImageFont, features
 FONTS = Path(__file__).parent / "fonts"
 FAMILIES = ("NotoSans", "NotoSansDevanagari")
 LINE_HEIGHT = 1.22  # of the letters' size
+MAX_LETTERS = 500  # of words to be set; more than there is room for
 NOT_A_LETTER = "\U0010ffff"
 
 Weight = Literal["Regular", "Bold"]
@@ -58,10 +60,12 @@ def set_lines(words: str, *, width_px: int, max_lines: int, sizes: range, weight
     Raises:
         MissingLettersError: no font has all letters of a word.
     """
+    words = words[:MAX_LETTERS]
     lines: list[str] = []
     for size_px in sizes:
         lines = _break(words, width_px, size_px, weight)
-        if len(lines) <= max_lines and all(_width(line, size_px, weight) <= width_px for line in lines):
+        is_whole = all(_width(word, size_px, weight) <= width_px for word in words.split())
+        if len(lines) <= max_lines and is_whole:
             return Lines(tuple(lines), size_px, weight)
     kept = [*lines[: max_lines - 1], f"{lines[max_lines - 1]} …"] if len(lines) > max_lines else lines
     return Lines(tuple(kept), sizes[-1], weight)
@@ -70,12 +74,22 @@ def set_lines(words: str, *, width_px: int, max_lines: int, sizes: range, weight
 def _break(words: str, width_px: int, size_px: int, weight: Weight) -> list[str]:
     lines = [""]
     for word in words.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if lines[-1] and _width(longer, size_px, weight) > width_px:
-            lines.append(word)
-        else:
-            lines[-1] = longer
+        for piece in _cut(word, width_px, size_px, weight):
+            longer = f"{lines[-1]} {piece}".lstrip()
+            if lines[-1] and _width(longer, size_px, weight) > width_px:
+                lines.append(piece)
+            else:
+                lines[-1] = longer
     return lines
+
+
+def _cut(word: str, width_px: int, size_px: int, weight: Weight) -> Iterator[str]:
+    """A word in pieces that fit into a line; nearly always the word itself."""
+    while word and _width(word, size_px, weight) > width_px:
+        n_letters = max(1, int(len(word) * width_px / _width(word, size_px, weight)) - 1)
+        yield word[:n_letters]
+        word = word[n_letters:]
+    yield word
 
 
 def _width(line: str, size_px: int, weight: Weight) -> float:

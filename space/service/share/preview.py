@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 from PIL import Image, ImageDraw
 
@@ -20,6 +21,7 @@ GAP_PX = 56
 TEXT_PX = WIDTH_PX - 2 * MARGIN_PX - PICTURE_PX - GAP_PX
 RADIUS_PX = 18
 ICON_PX = 92
+SUMMARY_LINE_PX = 35
 JPEG_QUALITY = 88
 
 
@@ -60,23 +62,24 @@ def _draw(story: Story, picture: bytes | None, lang: str) -> Image.Image:
         canvas.paste(small, (MARGIN_PX - 4, MARGIN_PX - 8), small)
         top = MARGIN_PX + ICON_PX + 16
 
-    headline = words.say(story.verdict.sentence)
-    title = set_lines(headline, width_px=TEXT_PX, max_lines=3, sizes=range(58, 35, -2), weight="Bold")
+    title = set_lines(
+        words.say(story.verdict.sentence), width_px=TEXT_PX, max_lines=3, sizes=range(58, 35, -2), weight="Bold"
+    )
     title.draw(draw, (MARGIN_PX, top), colours["ink"])
-    foot = set_lines(
-        words.t("share.preview.foot", date=story.created[:10]),
-        width_px=TEXT_PX,
-        max_lines=1,
-        sizes=range(25, 17, -1),
-        weight="Regular",
-    )
-    bottom = HEIGHT_PX - MARGIN_PX - foot.height
-    room = bottom - (top + title.height) - 40
-    reason = set_lines(
-        words.summary(story), width_px=TEXT_PX, max_lines=max(1, room // 35), sizes=range(29, 22, -1), weight="Regular"
-    )
-    reason.draw(draw, (MARGIN_PX, top + title.height + 20), ground["ink"])
-    foot.draw(draw, (MARGIN_PX, bottom), ground["ink"])
+    when = words.t("share.preview.foot", date=story.created[:10])
+    foot = set_lines(when, width_px=TEXT_PX, max_lines=1, sizes=range(25, 17, -1), weight="Regular")
+    foot.draw(draw, (MARGIN_PX, HEIGHT_PX - MARGIN_PX - foot.height), ground["ink"])
+    summary_top = top + title.height + 20
+    room_px = HEIGHT_PX - MARGIN_PX - foot.height - 20 - summary_top
+    with suppress(MissingLettersError):  # a report of another version may say anything
+        summary = set_lines(
+            words.summary(story),
+            width_px=TEXT_PX,
+            max_lines=max(1, room_px // SUMMARY_LINE_PX),
+            sizes=range(29, 22, -1),
+            weight="Regular",
+        )
+        summary.draw(draw, (MARGIN_PX, summary_top), ground["ink"])
     return canvas
 
 
