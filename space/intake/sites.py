@@ -203,10 +203,8 @@ class _Pieces(_ToOutlet):
             with self.ydl.urlopen(request) as response:
                 return self._read_whole(response)
         except (HTTPError, TransportError) as error:
-            is_final = isinstance(error, HTTPError) and error.status < 500
-            if (
-                is_final or n_retries == 0
-            ):  # our own error: yt-dlp would say "not found" of a missing piece, whatever it was
+            is_worth_another_try = not isinstance(error, HTTPError) or error.status >= 500
+            if n_retries == 0 or not is_worth_another_try:  # told at once: yt-dlp would try again, then not say why
                 raise LinkError(name_refusal(_complaint(error))) from error
         return self._read(request, n_retries - 1)
 
@@ -231,9 +229,8 @@ class _Pieces(_ToOutlet):
                 return piece
             if lock["URI"] not in keys:
                 keys[lock["URI"]] = self._read(Request(lock["URI"]), N_RETRIES)
-            return _decrypt_aes(
-                piece, keys[lock["URI"]], lock.get("IV") or fragment["media_sequence"].to_bytes(16, "big")
-            )
+            start = lock.get("IV") or fragment["media_sequence"].to_bytes(16, "big")
+            return _decrypt_aes(piece, keys[lock["URI"]], start)
 
         return decrypt
 
