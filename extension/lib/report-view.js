@@ -156,6 +156,7 @@ function makeComparison(heat, face, { track }, t) {
   button.addEventListener('click', () => {
     const bares = button.getAttribute('aria-pressed') === 'false';
     button.setAttribute('aria-pressed', String(bares));
+    heat.firstElementChild?.toggleAttribute('hidden', bares);
     if (bares) heat.append(bare);
     else bare.remove();
   });

@@ -5,6 +5,7 @@ import { SpaceError, openSpace } from '../lib/api.js';
 import { element } from '../lib/elements.js';
 import { hostPatterns, parseSpaceUrl } from '../lib/space-url.js';
 import { DEFAULT_SPACE_URL, loadSettings, saveSettings } from '../lib/state.js';
+import { renderField } from './field.js';
 
 /**
  * @param {import('../lib/state.js').Settings} settings
@@ -13,7 +14,7 @@ import { DEFAULT_SPACE_URL, loadSettings, saveSettings } from '../lib/state.js';
  */
 export function renderServer(settings, words) {
   const { t } = words;
-  const url = element('input', { type: 'url', spellcheck: 'false', autocomplete: 'off', required: true });
+  const url = element('input', { id: 'server', type: 'url', spellcheck: 'false', autocomplete: 'off', required: true });
   url.value = settings.space_url;
   const said = element('p', { role: 'status' });
 
@@ -42,17 +43,7 @@ export function renderServer(settings, words) {
         use();
       },
     },
-    element(
-      'label',
-      { class: 'tt-field' },
-      element('span', {}, t('extension.options.server.url')),
-      element(
-        'div',
-        { class: 'tt-line' },
-        url,
-        element('button', { type: 'submit' }, t('extension.options.server.test')),
-      ),
-    ),
+    renderField(url, t('extension.options.server.url'), element('button', { type: 'submit' }, t('extension.options.server.test'))),
   );
   const standard = element('button', { type: 'button', class: 'tt-link' }, t('extension.options.server.default'));
   standard.addEventListener('click', () => {
@@ -96,7 +87,7 @@ async function tryServer(space_url, lang) {
  * @param {import('../lib/texts.js').Words['t']} t
  */
 function renderToken(settings, t) {
-  const token = element('input', { type: 'password', spellcheck: 'false', autocomplete: 'off' });
+  const token = element('input', { id: 'token', type: 'password', spellcheck: 'false', autocomplete: 'off' });
   token.value = settings.token;
   const said = element('p', { role: 'status', class: 'tt-muted' });
   token.addEventListener('change', async () => {
@@ -111,13 +102,8 @@ function renderToken(settings, t) {
   });
   return element(
     'div',
-    { class: 'tt-field' },
-    element(
-      'label',
-      { class: 'tt-field' },
-      element('span', {}, t('extension.options.token')),
-      element('div', { class: 'tt-line' }, token, show),
-    ),
+    {},
+    renderField(token, t('extension.options.token'), show),
     element('p', { class: 'tt-muted' }, t('extension.options.token.note')),
     said,
   );

@@ -4,6 +4,7 @@
 import { element } from '../lib/elements.js';
 import { hostPatterns, parseSite } from '../lib/space-url.js';
 import { loadSettings, saveSettings } from '../lib/state.js';
+import { renderField } from './field.js';
 
 /** @typedef {import('../lib/state.js').Settings} Settings */
 /** @typedef {import('../lib/texts.js').Words} Words */
@@ -40,7 +41,7 @@ export function renderHover(settings, { t }) {
 export function renderAutoCheck(settings, { t }) {
   const said = element('p', { role: 'status' });
   const list = element('ul', { class: 'tt-sites' });
-  const input = element('input', { type: 'text', spellcheck: 'false', autocomplete: 'off', inputmode: 'url' });
+  const input = element('input', { id: 'site', type: 'text', spellcheck: 'false', autocomplete: 'off', inputmode: 'url' });
 
   /** @param {readonly string[]} sites */
   const show = (sites) => list.replaceChildren(...sites.map((site) => renderSite(site, t, () => remove(site))));
@@ -80,12 +81,7 @@ export function renderAutoCheck(settings, { t }) {
           add();
         },
       },
-      element(
-        'label',
-        { class: 'tt-field' },
-        element('span', {}, t('extension.options.auto.site')),
-        element('div', { class: 'tt-line' }, input, element('button', { type: 'submit' }, t('extension.options.auto.add'))),
-      ),
+      renderField(input, t('extension.options.auto.site'), element('button', { type: 'submit' }, t('extension.options.auto.add'))),
     ),
     said,
   );
