@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from space.service.page.palette import heat_colour
+from space.service.page.palette import lift_colour
 from space.settings import SHARED
 
 ATLAS = SHARED / "atlas.json"
@@ -32,9 +32,8 @@ class Method:
 
     @property
     def tints(self) -> dict[str, str]:
-        """Part -> colour of the heat scale, compared with the part of the highest lift."""
-        most = max(part.lift for part in self.parts)
-        return {part.name: heat_colour(part.lift / most if most else 0.0) for part in self.parts}
+        """Part -> colour of the heat scale."""
+        return {part.name: lift_colour(part.lift) for part in self.parts}
 
 
 @dataclass(frozen=True)

@@ -114,16 +114,26 @@ def render_shell(
     )
 
 
-def render_error(error: TelltaleError, *, lang: str) -> str:
-    """What went wrong and what to do next. Looks like no verdict."""
+def render_error(error: TelltaleError, *, lang: str, job: str = "", outcome: str = "notice") -> str:
+    """What went wrong and what to do next. Looks like no verdict.
+
+    Args:
+        job: the check it is about, where that must be told from others.
+        outcome: by which the page's scripts know it.
+    """
     t = Words(lang).t
     sentence, step = f"error.{error.code}", f"error.{error.code}.next"
-    return render_notice(t("page.error"), t(sentence, **error.params), t(step, **error.params), lang=lang)
+    words = t("page.error"), t(sentence, **error.params), t(step, **error.params)
+    return render_notice(*words, job=job, outcome=outcome, lang=lang)
 
 
-def render_notice(title: str, sentence: str, step: str = "", *, drawing: str = "not-checked", lang: str) -> str:
+def render_notice(
+    title: str, sentence: str, step: str = "", *, job: str = "", outcome: str = "notice", lang: str
+) -> str:
     """A card with a title, a sentence and the next step, all in words."""
-    return render_template("notice.html", lang=lang, title=title, sentence=sentence, next=step, drawing=drawing)
+    return render_template(
+        "notice.html", lang=lang, title=title, sentence=sentence, next=step, job=job, outcome=outcome
+    )
 
 
 def render_document(article: str, *, title: str, lang: str) -> str:

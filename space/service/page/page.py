@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,57 +12,39 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 
-from space.errors import InternalError, TelltaleError
-from space.service.page import checks
-from space.service.page.checks import Checker, Event, pipeline
+from space.errors import TelltaleError
+from space.models.weights import SHIPPED
+from space.service.jobs import JobSource, LinkSource, UploadSource
+from space.service.page.atlas import read_atlas
+from space.service.page.endpoints import add_endpoints
 from space.service.page.headers import PrivacyHeaders
-from space.service.page.html import (
-    EXAMPLES,
-    HERE,
-    read_static,
-    render_document,
-    render_error,
-    render_notice,
-    render_progress,
-    render_shell,
-    render_template,
-)
-from space.service.page.languages import Words, pick_language
+from space.service.page.html import EXAMPLES, HERE, About, read_static, render_error, render_shell
+from space.service.page.languages import pick_language
+from space.service.page.measured import read_models
 from space.service.page.palette import load_palette, palette_css
-from space.service.page.report_html import render_report, report_title
-from space.service.page.storage import MAX_AGE_S, SWEEP_S, Storage, open_storage, sweeping
-from space.settings import Settings
+from space.service.page.routes import EXAMPLES_FOLDER, page_routes, show_page_instead
+from space.service.service import Service, open_service, service_routes
+from space.service.settings import settings_from
+from space.settings import MAX_FRAMES, MIN_FRAMES
 from space.texts import FALLBACK_LANGUAGE, languages
 
-ENSEMBLE_VARIABLE = "TELLTALE_ENSEMBLE"  # environment: folder of another ensemble than the shipped one
-EXAMPLES_FOLDER = HERE / "examples"
-MAX_SESSIONS = 64  # whose last report Gradio may remember
-MAX_EVENTS = 64  # that Gradio queues; how many checks may wait is up to the checker
-REPORT_PLACE = "<!--report-->"  # where result.js puts the report into the frame of a saved one
-
-LOG = logging.getLogger(__name__)
+MAX_SESSIONS = 64  # whom Gradio may remember; there is nothing in it
+MAX_EVENTS = 64  # that Gradio queues; how many checks may wait is up to the jobs
 
 
 def open_page() -> None:
     """Serve the page until the process is told to end."""
     signal.signal(signal.SIGTERM, _end)
     _import_pyplot()
-    settings = Settings()
-    folder = os.environ.get(ENSEMBLE_VARIABLE)
-    checker = Checker(lambda: pipeline(settings, Path(folder) if folder else None))
-    with open_storage() as storage:
-        os.environ["GRADIO_TEMP_DIR"] = str(storage.uploads)  # Gradio reads it when a component is made
-        page = build_page(checker, storage, settings)
-        checker.warm_up()
-        with sweeping(lambda now: storage.sweep(now=now), lambda now: forget_sessions(page, now=now)):
-            page.launch(**launch_options(settings))
+    with open_service(settings_from(os.environ)) as service:
+        service.models.warm_up()
+        about = tell_about(service)
+        build_page(service, about).launch(**launch_options(service, about))
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    """End as by Ctrl-C, so that the folder of uploads is deleted."""
+    """End as by Ctrl-C, so that what is held is deleted."""
     raise KeyboardInterrupt
 
 
@@ -79,34 +58,38 @@ def _import_pyplot() -> None:
         import_module("matplotlib.pyplot")
 
 
-def build_page(checker: Checker, storage: Storage, settings: Settings) -> gr.Blocks:
+def tell_about(service: Service) -> About:
+    """What the page tells of this server.
+
+    Raises:
+        WeightsError: the ensemble's cards cannot be read.
+    """
+    folder: Path = service.settings.ensemble or SHIPPED
+    return About(service.choices, models=read_models(folder), atlas=read_atlas())
+
+
+def build_page(service: Service, about: About) -> gr.Blocks:
     """The page with its events, not yet launched."""
-    handlers = Handlers(checker, storage, settings)
-
-    def forget_report(request: gr.Request) -> None:
-        page.state_holder.session_data.pop(request.session_hash or "", None)
-
-    page = gr.Blocks(title="Telltale", analytics_enabled=False, delete_cache=(SWEEP_S, MAX_AGE_S), fill_width=True)
+    handlers = Handlers(service, about)
+    page = gr.Blocks(title="Telltale", analytics_enabled=False, fill_width=True)
     with page:
         shell = gr.HTML(
-            render_shell(settings.limits, {}, lang=FALLBACK_LANGUAGE, pending=True),
-            js_on_load=read_static("shell.js"),
+            render_shell(about, {}, lang=FALLBACK_LANGUAGE, pending=True),
+            js_on_load=read_static("load.js"),
             apply_default_css=False,
             elem_id="tt-shell",
         )
-        result = gr.HTML("", js_on_load=read_static("result.js"), apply_default_css=False, elem_id="tt-result")
+        # Why a check could not begin. All else about it is asked for over plain HTTP: see static/job.js.
+        refusal = gr.HTML("", js_on_load=read_static("refusal.js"), apply_default_css=False, elem_id="tt-refusal")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(handlers.greet, outputs=shell, queue=False, **quiet)
-        # The checker decides who waits and says so in words; Gradio's own queue would only show a number.
-        check = shell.check(handlers.check, outputs=result, concurrency_limit=None, **quiet)
-        ended = check.then(None, js="() => document.dispatchEvent(new CustomEvent('telltale:ended'))", **quiet)
-        ended.then(forget_report, queue=False, **quiet)
-        shell.stop(handlers.stop, queue=False, **quiet)
+        shell.check(handlers.begin, outputs=refusal, concurrency_limit=None, **quiet)
+        add_endpoints(service)
     page.queue(max_size=MAX_EVENTS)
     return page
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
+def launch_options(service: Service, about: About) -> dict[str, Any]:
     """How the page is launched: nothing is measured, kept or loaded from elsewhere."""
     themes = load_palette()["themes"]
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
@@ -118,99 +101,84 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "head": f"<style>\n{styles}</style>",
         "favicon_path": HERE / "static" / "favicon.svg",
         "footer_links": [],
-        "max_file_size": settings.limits.max_bytes,
+        "max_file_size": service.choices.limits.max_bytes,
         "state_session_capacity": MAX_SESSIONS,
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,
         "pwa": False,
+        "mcp_server": True,
         "app_kwargs": {
-            "routes": [Mount("/examples", StaticFiles(directory=EXAMPLES_FOLDER))],
+            "routes": [*service_routes(service), *page_routes(service, about)],
             "middleware": [Middleware(PrivacyHeaders)],
+            "exception_handlers": {404: show_page_instead},
         },
     }
-
-
-def forget_sessions(page: gr.Blocks, *, now: float) -> None:
-    """Drop what Gradio still remembers of people who left in the middle."""
-    holder = page.state_holder
-    for session, used in list(holder.time_last_used.items()):
-        if now - used.timestamp() > MAX_AGE_S:
-            holder.session_data.pop(session, None)
-            holder.time_last_used.pop(session, None)
 
 
 class Handlers:
     """What the page's events run."""
 
-    def __init__(self, checker: Checker, storage: Storage, settings: Settings) -> None:
-        self._checker = checker
-        self._storage = storage
-        self._settings = settings
+    def __init__(self, service: Service, about: About) -> None:
+        self._service = service
+        self._about = about
 
     def greet(self, request: gr.Request) -> str:
         """The page in the person's language."""
         query = dict(request.query_params)
         lang = pick_language(query, request.headers.get("accept-language", ""))
-        return render_shell(self._settings.limits, query, lang=lang)
+        return render_shell(self._about, query, lang=lang, base_url=self._service.settings.base_url)
 
-    def check(self, event: gr.EventData) -> Iterator[str]:
-        """Check an upload or an example; yields what to show."""
+    def begin(self, event: gr.EventData, request: gr.Request) -> str:
+        """Begin a check; the answer is empty, or says why there is none.
+
+        It must begin in an event of Gradio's: on ZeroGPU the caller's quota travels with it.
+        """
         lang = _ask(event, "lang")
-        lang = lang if lang in languages() else FALLBACK_LANGUAGE
         try:
-            source = self._source(event)
+            self._service.jobs.accept(
+                _ask(event, "job"),
+                lambda: self._source(event),
+                caller=self._service.callers.name(request),
+                n_frames=_ask_frames(event),
+            )
         except TelltaleError as error:
-            yield render_error(error, lang=lang)
-            return
-        for happened in self._checker.check(source, job=_ask(event, "job")):
-            yield show_event(happened, lang=lang)
+            return render_error(error, lang=lang if lang in languages() else FALLBACK_LANGUAGE, job=_ask(event, "job"))
+        return ""
 
-    def _source(self, event: gr.EventData) -> AbstractContextManager[Path]:
-        example = _ask(event, "example")
+    def _source(self, event: gr.EventData) -> JobSource:
+        """What is to be checked: an upload, a link or an example.
+
+        Raises:
+            ServiceError: ``upload_unknown``.
+        """
+        example, url = _ask(event, "example"), _ask(event, "url")
         if example in EXAMPLES:
-            return nullcontext(EXAMPLES_FOLDER / f"{example}.mp4")
-        return self._storage.claim(_ask(event, "path"))
+            return self._example(EXAMPLES_FOLDER / f"{example}.mp4")
+        if url:
+            return LinkSource(url)
+        return UploadSource(self._service.uploads.take(_ask(event, "upload")))
 
-    def stop(self, event: gr.EventData) -> None:
-        """Stop a check."""
-        self._checker.stop(_ask(event, "job"))
+    def _example(self, path: Path) -> UploadSource:
+        content = path.read_bytes()
+        with self._service.vault.writer(max_bytes=len(content)) as writer:
+            writer.write(content)
+            return UploadSource(writer.seal())
 
 
 def _ask(event: gr.EventData, name: str) -> str:
     """What the browser sent under a name; "" if it is no text, for a browser may send anything."""
-    try:
-        value = getattr(event, name, "")
-    except TypeError:  # what it sent is no object
-        return ""
+    value = _sent(event, name)
     return value if isinstance(value, str) else ""
 
 
-def show_event(event: Event, *, lang: str) -> str:
-    """What a person sees of an event."""
-    t = Words(lang).t
-    match event:
-        case checks.Waiting(n_ahead):
-            return render_progress(f"{t('page.waiting')}. {t('page.waiting.ahead', n_ahead=n_ahead)}", None, lang=lang)
-        case checks.Loading():
-            return render_progress(t("page.loading"), None, lang=lang)
-        case checks.Working(stage, fraction):
-            return render_progress(t("page.progress", stage=t(f"stage.{stage}")), fraction, lang=lang)
-        case checks.Finished():
-            return _show_report(event, lang=lang)
-        case checks.Failed(error):
-            return render_error(error, lang=lang)
-        case checks.Busy():
-            return render_notice(t("page.error"), t("page.busy"), t("page.busy.next"), drawing="waiting", lang=lang)
-        case checks.Stopped():
-            return render_notice(t("page.stopped"), "", lang=lang)
+def _ask_frames(event: gr.EventData) -> int | None:
+    value = _sent(event, "n_frames")
+    return value if isinstance(value, int) and MIN_FRAMES <= value <= MAX_FRAMES else None
 
 
-def _show_report(event: checks.Finished, *, lang: str) -> str:
+def _sent(event: gr.EventData, name: str) -> object:
     try:
-        article = render_report(event.analysis, lang=lang)
-        frame = render_document(REPORT_PLACE, title=report_title(event.analysis, lang=lang), lang=lang)
-    except Exception:
-        LOG.exception("a report could not be shown")
-        return render_error(InternalError("internal"), lang=lang)
-    return render_template("result.html", lang=lang, article=article, frame=frame)
+        return getattr(event, name, "")
+    except TypeError:  # what it sent is no object
+        return ""

@@ -12,6 +12,7 @@ from space.settings import SHARED
 Theme = Literal["light", "dark"]
 
 LEGEND_STEPS = 16
+FULL_LIFT = 5.0  # from which a part has the scale's last colour; parts that are named reach 2 to 7
 LEGEND_GROUND = "#c6aa96"  # a middle skin tone, as in render.draw_legend: heat is seen over faces
 
 
@@ -59,6 +60,15 @@ def heat_colour(strength: float) -> str:
     colour = [_interpolate([(at, _channels(c)[i]) for at, c in heat["stops"]], strength) for i in range(3)]
     mixed = [round(opacity * over + (1 - opacity) * under) for over, under in zip(colour, ground, strict=True)]
     return f"rgb({mixed[0]} {mixed[1]} {mixed[2]})"
+
+
+def lift_colour(lift: float) -> str:
+    """The colour of a facial part: none where the reaction is what its area explains, or less.
+
+    Args:
+        lift: share of the reaction / share of the area; the scale ends at ``FULL_LIFT``.
+    """
+    return heat_colour(min(1.0, max(0.0, (lift - 1) / (FULL_LIFT - 1))))
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

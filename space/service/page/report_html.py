@@ -12,7 +12,7 @@ from space.models.cards import Metric
 from space.service.page.html import render_document, render_template
 from space.service.page.languages import Words
 from space.service.page.measured import Models, measured
-from space.service.page.palette import heat_colour
+from space.service.page.palette import lift_colour
 from space.service.page.timeline import draw_timeline, draw_zones
 from space.texts import translate
 
@@ -91,9 +91,8 @@ def number_views(report: Report) -> dict[str, dict[str, str]]:
 
 
 def tint_parts(parts: PartsReport) -> dict[str, str]:
-    """Part -> colour of the heat scale: the reaction per area, compared with the part that has most of it."""
-    most = max(part.lift for part in parts.parts)
-    return {part.name: heat_colour(part.lift / most if most else 0.0) for part in parts.parts}
+    """Part -> colour of the heat scale."""
+    return {part.name: lift_colour(part.lift) for part in parts.parts}
 
 
 def list_boxes(report: Report, words: Words) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from space.contract import FrameVerdict, Report, TrackReport, VerdictCode
 from space.models.cards import Thresholds
 
 MIN_LABEL_GAP = 8.0  # percent of the height between two zones' names, so that they do not overlap
+MAX_BANDS = 4  # more of them hide each other
 DASHES = ("", "7 4", "2 4", "10 4 2 4")  # one person after the other, so that no line is told by colour alone
 
 
@@ -31,13 +32,13 @@ class Line:
     points: tuple[Point, ...]
     strokes: tuple[str, ...]  # ``points`` of polylines; a new one where the person was not seen in between
     dash: str
-    band: Band | None
 
 
 @dataclass(frozen=True)
 class Band:
     """The interval of a person's estimate, over the time they were seen."""
 
+    code: VerdictCode
     x: float
     y: float
     width: float
@@ -59,6 +60,7 @@ class Timeline:
     """Everything of a clip, by person."""
 
     lines: tuple[Line, ...]
+    bands: tuple[Band, ...]
     zones: tuple[Zone, ...]  # from the top; empty where the thresholds are not known
     seconds: tuple[tuple[float, float], ...]  # x, time: marks along the foot
 
@@ -74,10 +76,14 @@ def draw_timeline(report: Report, thresholds: Thresholds | None) -> Timeline | N
     if duration_s <= 0 or report.n_frames < 2 or not report.tracks:
         return None
     moments = {(moment.track, moment.frame_index): n for n, moment in enumerate(report.evidence, start=1)}
-    lines = tuple(
-        _line(track, duration_s, moments, DASHES[i % len(DASHES)]) for i, track in enumerate(report.tracks)
+    lines = tuple(_line(track, duration_s, moments, DASHES[i % len(DASHES)]) for i, track in enumerate(report.tracks))
+    bands = tuple(found for track in report.tracks if (found := _band(track, duration_s)))
+    return Timeline(
+        lines=lines,
+        bands=bands if len(bands) <= MAX_BANDS else (),
+        zones=draw_zones(thresholds),
+        seconds=tuple(_seconds(duration_s)),
     )
-    return Timeline(lines=lines, zones=draw_zones(thresholds), seconds=tuple(_seconds(duration_s)))
 
 
 def _line(track: TrackReport, duration_s: float, moments: dict[tuple[int, int], int], dash: str) -> Line:
@@ -90,7 +96,7 @@ def _line(track: TrackReport, duration_s: float, moments: dict[tuple[int, int], 
         )
         for frame in track.frames
     )
-    return Line(track=track, points=points, strokes=tuple(_strokes(points)), dash=dash, band=_band(track, points))
+    return Line(track=track, points=points, strokes=tuple(_strokes(points)), dash=dash)
 
 
 def _strokes(points: Sequence[Point]) -> Iterator[str]:
@@ -99,12 +105,13 @@ def _strokes(points: Sequence[Point]) -> Iterator[str]:
         yield " ".join(f"{point.x:.2f},{point.y:.2f}" for _, point in run)
 
 
-def _band(track: TrackReport, points: Sequence[Point]) -> Band | None:
-    if track.verdict.interval is None or len(points) < 2:
+def _band(track: TrackReport, duration_s: float) -> Band | None:
+    interval = track.verdict.interval
+    if interval is None or len(track.frames) < 2:
         return None
-    low, high = track.verdict.interval
-    left, right = points[0].x, points[-1].x
-    return Band(x=left, y=100 * (1 - high), width=right - left, height=100 * (high - low))
+    left, right = (100 * min(track.frames[i].time_s / duration_s, 1.0) for i in (0, -1))
+    low, high = interval
+    return Band(track.verdict.code, x=left, y=100 * (1 - high), width=right - left, height=100 * (high - low))
 
 
 def draw_zones(thresholds: Thresholds | None) -> tuple[Zone, ...]:
