@@ -1,0 +1,86 @@
+"""A server for tests, in a process of its own: all of it is real but the analysis, which waits where a file says so.
+
+Started by ``tests/servers.py`` as ``python -m tests.server CONFIG``.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from space.contract import Analysis, Verdict
+from space.intake.links import FetchedLink
+from space.service.analyses import Progress, Video
+from space.service.page.endpoints import add_endpoints
+from space.service.service import open_service, service_routes
+from space.service.settings import ServiceSettings
+from tests.services import PATIENCE_S, PLAINTEXT, seal, walk
+
+
+class Held:
+    """Waits at a stage as long as there is a file ``hold-<stage>``, and says so with a file ``at-<stage>``."""
+
+    def __init__(self, control: Path) -> None:
+        self._control = control
+
+    def pass_by(self, stage: str, go_on: Callable[[], None]) -> None:
+        go_on()
+        hold = self._control / f"hold-{stage}"
+        if not hold.exists():
+            return
+        (self._control / f"at-{stage}").touch()
+        deadline = time.monotonic() + 10 * PATIENCE_S
+        while hold.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+            go_on()
+
+    def analyse(
+        self, video: Video, *, n_frames: int | None, progress: Progress, on_preliminary: Callable[[Verdict], None]
+    ) -> Analysis:
+        def step(stage: str, fraction: float) -> None:
+            self.pass_by(stage, lambda: progress(stage, fraction))
+
+        return walk(video, n_frames=n_frames, progress=step, on_preliminary=on_preliminary)
+
+
+def main() -> None:
+    config: dict[str, Any] = json.loads(sys.argv[1])
+    control = Path(config["control"])
+    held = Held(control)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+
+    def prepare() -> Any:
+        held.pass_by("loading", lambda: None)
+        return held.analyse
+
+    def fetch(url: str, progress: Callable[[float], None], stop: threading.Event) -> FetchedLink:
+        held.pass_by("download", lambda: progress(0.5))
+        return FetchedLink(seal(service.vault, PLAINTEXT), url.split("/")[2])
+
+    settings = ServiceSettings(data=Path(config["data"]), **config["settings"])
+    with open_service(settings, prepare=prepare, fetch=fetch) as service:
+        with gr.Blocks(analytics_enabled=False) as page:
+            add_endpoints(service)
+        _, url, _ = page.launch(
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            enable_monitoring=False,
+            mcp_server=config["mcp"],
+            app_kwargs={"routes": service_routes(service)},
+        )
+        (control / "url.new").write_text(url.rstrip("/"), encoding="ascii")
+        (control / "url.new").rename(control / "url")
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
