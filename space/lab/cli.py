@@ -62,7 +62,11 @@ def forge(
     from space.lab.forge.families import FAMILIES
 
     wanted = families.split(",") if families else list(FAMILIES)
-    typer.echo(forge_dataset(data, out, families=wanted, videos=videos, seed=seed, count=count))
+    try:
+        manifest = forge_dataset(data, out, families=wanted, videos=videos, seed=seed, count=count)
+    except ValueError as error:  # an unknown family, or data that it cannot be made of
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(manifest)
 
 
 @app.command()

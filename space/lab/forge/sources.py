@@ -94,7 +94,7 @@ def _draw_pictures(folder: Path, rng: np.random.Generator) -> Iterator[tuple[str
 
 def _is_sharded(folder: Path) -> bool:
     manifest = folder / "manifest.csv"
-    return manifest.exists() and "shard" in manifest.open().readline().strip().split(",")
+    return manifest.exists() and "shard" in manifest.read_text().partition("\n")[0].strip().split(",")
 
 
 def _find_stills(pictures: Iterator[tuple[str, U8]], detector: FaceDetector, mesh: FaceMesh) -> Iterator[Source]:
