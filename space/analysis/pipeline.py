@@ -7,40 +7,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from space import __version__
-from space.analysis.crops import cut_crop
 from space.analysis.evidence import MapSource, Pictures, report_track, show_evidence, summarise
 from space.analysis.faces import FaceFinder
-from space.analysis.maps import map_crops
 from space.analysis.report import new_report_id
-from space.analysis.scores import batched, score_crops
+from space.analysis.scoring import Scorer, Tell
 from space.analysis.tracks import link_tracks
-from space.analysis.verdict import Combination, TrackScores, judge_clip, judge_track
+from space.analysis.verdict import Combination, TrackScores, TrackVerdict, judge_clip, judge_track
 from space.contract import (
     Analysis,
     Clip,
-    Crop,
     Evidence,
     Face,
+    Frame,
     MemberMaps,
     MemberScores,
     Report,
+    SourceInfo,
     SourceKind,
     Text,
     Track,
+    Verdict,
 )
 from space.errors import RequestError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
-from space.models.weights import Ensemble, LoadedMember
+from space.models.weights import Ensemble
 from space.settings import Settings
 from space.texts import make_text
 
 Progress = Callable[[str, float], None]  # stage, fraction of the whole check in [0, 1]
+OnPreliminary = Callable[[Verdict], None]
 
 # Share of a 16-frame check on two cores at which each stage begins.
 STAGE_STARTS = {"source": 0.0, "frames": 0.02, "scores": 0.35, "verdict": 0.85, "pictures": 0.87}
@@ -80,46 +82,65 @@ def check_file(
     return check_clip(clip, settings=settings, ensemble=ensemble, progress=progress)
 
 
-def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: Progress) -> Analysis:
+def check_clip(
+    clip: Clip,
+    *,
+    settings: Settings,
+    ensemble: Ensemble,
+    progress: Progress,
+    frames: Iterator[Frame] | None = None,
+    on_preliminary: OnPreliminary | None = None,
+) -> Analysis:
     """The whole analysis of one clip.
 
     Frames stream: only patches around faces are kept, so memory does not grow with the clip's length.
 
+    Args:
+        frames: of the clip, where they are decoded elsewhere; None: sampled here.
+        on_preliminary: told once, as soon as enough usable faces are scored, what they say; at the latest what
+            the verdict is, before pictures are drawn. Never called for a clip without faces. The report is the
+            same with and without it.
+
     Raises:
         SourceError: nothing could be decoded, or it took too long.
+        ServiceError: ``bad_capture``: no captured frame could be decoded.
         RequestError: ``bad_frames``; ``bad_members``: a member that scores whole tracks.
     """
     _require_frame_members(ensemble)
     watch = Stopwatch()
-    faces, n_frames = _find_faces(clip, settings, watch, progress)
+    judge = _Judge(clip.info, ensemble, settings)
+    first_word = _FirstWord(judge, on_preliminary)
+    scorer = Scorer(ensemble, batch_size=settings.batch_size, maps=settings.maps, tell=first_word.tell)
+    if frames is None:
+        frames = sample_frames(clip, settings.n_frames, limits=settings.limits)
+    faces, n_frames = _find_faces(frames, scorer, settings, watch, progress)
     tracks = link_tracks(faces)
-    scores, maps = _score([face for track in tracks for face in track.faces], settings, ensemble, watch, progress)
+    with watch.stage("scores"):
+        scored = scorer.score(tracks, partial(_advance, progress, "scores", "verdict"))
     progress("verdict", STAGE_STARTS["verdict"])
     with watch.stage("verdict"):
-        combination = _combination(ensemble)
-        track_scores = _scores_per_track(tracks, scores, combination)
-        verdicts = [judge_track(s, ensemble.record, clip.info, settings.faces) for s in track_scores]
-        verdict, decisive = judge_clip(verdicts, n_frames=n_frames)
+        judged = judge(tracks, scored.scores, n_frames)
+    first_word.conclude(judged)
     progress("pictures", STAGE_STARTS["pictures"])
     pictures: Pictures = {}
     evidence: tuple[Evidence, ...] = ()
     firsts = np.cumsum([0, *(len(track.faces) for track in tracks)]).tolist()
     with watch.stage("pictures"):
-        if decisive is not None and settings.maps:
-            position = [track.track_id for track in tracks].index(decisive)
+        if judged.decisive is not None and settings.maps:
+            position = [track.track_id for track in tracks].index(judged.decisive)
             evidence = show_evidence(
                 tracks[position],
-                track_scores[position],
-                _map_source(ensemble, maps, combination, firsts[position]),
-                code=verdict.code,
+                judged.scores[position],
+                _map_source(ensemble, scored.maps, judge.combination, firsts[position]),
+                code=judged.verdict.code,
                 is_image=clip.info.kind == "image",
                 record=ensemble.record,
                 settings=settings,
                 pictures=pictures,
             )
         track_reports = tuple(
-            report_track(track, s, v, scores, first=first, pictures=pictures)
-            for track, s, v, first in zip(tracks, track_scores, verdicts, firsts, strict=False)
+            report_track(track, s, v, scored.scores, first=first, pictures=pictures)
+            for track, s, v, first in zip(tracks, judged.scores, judged.tracks, firsts, strict=False)
         )
     progress("pictures", 1.0)
     report = Report(
@@ -129,10 +150,10 @@ def check_clip(clip: Clip, *, settings: Settings, ensemble: Ensemble, progress: 
         source=clip.info,
         n_frames=n_frames,
         n_faces=len(faces),
-        verdict=verdict,
+        verdict=judged.verdict,
         tracks=track_reports,
         evidence=evidence,
-        parts=summarise(evidence, verdict.code),
+        parts=summarise(evidence, judged.verdict.code),
         ensemble=ensemble.info,
         timing_s=watch.seconds,
         limits=_limits(n_frames, ensemble, has_maps=bool(evidence)),
@@ -148,14 +169,15 @@ def _require_frame_members(ensemble: Ensemble) -> None:
         raise RequestError("bad_members", name=", ".join(names["sequence"]), known=known)
 
 
-def _find_faces(clip: Clip, settings: Settings, watch: Stopwatch, progress: Progress) -> tuple[list[Face], int]:
+def _find_faces(
+    frames: Iterator[Frame], scorer: Scorer, settings: Settings, watch: Stopwatch, progress: Progress
+) -> tuple[list[Face], int]:
     faces: list[Face] = []
     n_frames = 0
-    start, end = STAGE_STARTS["frames"], STAGE_STARTS["scores"]
     with FaceFinder(settings.faces) as finder:
-        frames = sample_frames(clip, settings.n_frames, limits=settings.limits)
         while True:
-            progress("faces" if n_frames else "frames", start + (end - start) * min(1.0, n_frames / settings.n_frames))
+            advance = partial(_advance, progress, "frames", "scores", min(1.0, n_frames / settings.n_frames))
+            advance(stage="faces" if n_frames else "frames")
             with watch.stage("frames"):
                 frame = next(frames, None)
             if frame is None:
@@ -163,48 +185,78 @@ def _find_faces(clip: Clip, settings: Settings, watch: Stopwatch, progress: Prog
             n_frames += 1
             with watch.stage("faces"):
                 faces.extend(finder.find_faces(frame))
+            with watch.stage("scores"):
+                scorer.begin_early(faces, n_frames, partial(advance, stage="faces"))
 
 
-def _score(
-    faces: Sequence[Face], settings: Settings, ensemble: Ensemble, watch: Stopwatch, progress: Progress
-) -> tuple[list[MemberScores], list[MemberMaps]]:
-    """Every member on every face; logits and maps come out of the same forward pass."""
-    scores: list[MemberScores] = []
-    maps: list[MemberMaps] = []
-    start, end = STAGE_STARTS["scores"], STAGE_STARTS["verdict"]
-    total = max(1, len(faces) * len(ensemble.members))
-
-    def batches(member: LoadedMember) -> Iterator[list[Crop]]:
-        done = len(scores) * len(faces)
-        for batch in batched(_member_crops(faces, member), settings.batch_size):
-            progress("scores", start + (end - start) * done / total)
-            yield batch
-            done += len(batch)
-
-    with watch.stage("scores"):
-        for member in ensemble.members:
-            if settings.maps:
-                member_scores, member_maps = map_crops(member, batches(member))
-                maps.append(member_maps)
-            else:
-                member_scores = score_crops(member, batches(member))
-            scores.append(member_scores)
-    return scores, maps
+def _advance(progress: Progress, begin: str, end: str, share: float, stage: str | None = None) -> None:
+    """Progress between the beginnings of two stages."""
+    start_share, end_share = STAGE_STARTS[begin], STAGE_STARTS[end]
+    progress(stage or begin, start_share + (end_share - start_share) * share)
 
 
-def _member_crops(faces: Sequence[Face], member: LoadedMember) -> Iterator[Crop]:
-    for face in faces:
-        yield cut_crop(face.patch, face.box_xyxy, margin=member.card.margin, input_px=member.card.input_px)
+# --- verdicts ---------------------------------------------------------------------------------
 
 
-def _combination(ensemble: Ensemble) -> Combination:
-    cards = [member.card for member in ensemble.members]
-    return Combination(
-        members=tuple(card.name for card in cards),
-        weights=ensemble.weights,
-        calibrations=tuple(card.calibration for card in cards),
-        record=ensemble.record,
-    )
+@dataclass(frozen=True)
+class _Judged:
+    """Verdicts and what they rest on."""
+
+    scores: tuple[TrackScores, ...]  # one per track
+    tracks: tuple[TrackVerdict, ...]  # one per track
+    verdict: Verdict  # the clip's
+    decisive: int | None  # the deciding track's id
+
+
+class _Judge:
+    """Verdicts on a clip's tracks, or on part of them."""
+
+    def __init__(self, source: SourceInfo, ensemble: Ensemble, settings: Settings) -> None:
+        cards = [member.card for member in ensemble.members]
+        self.combination = Combination(
+            members=tuple(card.name for card in cards),
+            weights=ensemble.weights,
+            calibrations=tuple(card.calibration for card in cards),
+            record=ensemble.record,
+        )
+        self._source = source
+        self._faces = settings.faces
+
+    def __call__(self, tracks: Sequence[Track], scores: Sequence[MemberScores], n_frames: int) -> _Judged:
+        track_scores = _scores_per_track(tracks, scores, self.combination)
+        verdicts = [judge_track(s, self.combination.record, self._source, self._faces) for s in track_scores]
+        verdict, decisive = judge_clip(verdicts, n_frames=n_frames)
+        return _Judged(tuple(track_scores), tuple(verdicts), verdict, decisive)
+
+
+class _FirstWord:
+    """Tells whoever waits what the first faces say, once."""
+
+    def __init__(self, judge: _Judge, listener: OnPreliminary | None) -> None:
+        self._judge = judge
+        self._listener = listener
+
+    @property
+    def tell(self) -> Tell | None:
+        """For the scorer; None where nobody waits."""
+        return self._tell if self._listener else None
+
+    def conclude(self, judged: _Judged) -> None:
+        """Tell the verdict where nothing was told before."""
+        if judged.tracks:
+            self._say(judged.verdict)
+
+    def _tell(self, tracks: Sequence[Track], scores: Sequence[MemberScores]) -> bool:
+        judged = self._judge(tracks, scores, n_frames=max(len(track.faces) for track in tracks))
+        is_enough = any(track.assessable for track in judged.tracks)
+        if is_enough:
+            self._say(judged.verdict)
+        return is_enough
+
+    def _say(self, verdict: Verdict) -> None:
+        listener, self._listener = self._listener, None
+        if listener:
+            listener(verdict)
 
 
 def _scores_per_track(

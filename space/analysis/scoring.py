@@ -1,0 +1,153 @@
+"""Every member on every face, batch by batch; what the first ones say can be told before the rest is done.
+
+A batch is always the same stretch of the same list: faces by track, then by time. Only the order of the batches
+changes where somebody waits for a first word, so that the scores are the same, bit by bit, whoever listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from space.analysis.crops import cut_crop
+from space.analysis.maps import LAYERS, map_crops
+from space.analysis.scores import score_crops
+from space.analysis.tracks import link_tracks
+from space.contract import Face, MemberMaps, MemberScores, Track
+from space.models.weights import Ensemble
+
+# Given the faces scored so far, as tracks, and their scores; whether that was enough, so that no more need be told.
+Tell = Callable[[Sequence[Track], Sequence[MemberScores]], bool]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the members say of some faces."""
+
+    scores: tuple[MemberScores, ...]  # one per member
+    maps: tuple[MemberMaps, ...]  # one per member; none without maps
+
+
+class Scorer:
+    """Scores a clip's faces.
+
+    Args:
+        ensemble: of members that score single faces.
+        batch_size: faces at a time.
+        maps: whether to make heat maps, out of the same forward pass.
+        tell: called after each batch until it has enough; None: nobody waits.
+    """
+
+    def __init__(self, ensemble: Ensemble, *, batch_size: int, maps: bool, tell: Tell | None = None) -> None:
+        self._ensemble = ensemble
+        self._batch_size = batch_size
+        self._maps = maps
+        self._tell = tell
+        self._early: tuple[tuple[Face, ...], Scored] | None = None
+
+    def begin_early(self, faces: Sequence[Face], n_frames: int, progress: Callable[[], None]) -> None:
+        """Score the first batch while later frames are still to come, if somebody waits and it is complete.
+
+        Tracks only grow with further frames: the first one's first faces are the first batch for good.
+
+        Args:
+            faces: of the first ``n_frames`` frames.
+            progress: called before each member.
+        """
+        if self._tell is None or self._early or n_frames % self._batch_size or len(faces) < self._batch_size:
+            return
+        first = link_tracks(faces)[0]
+        if len(first.faces) >= self._batch_size:
+            batch = first.faces[: self._batch_size]
+            self._early = (batch, self._score_batch(batch, progress))
+            self._tell_of((Track(first.track_id, batch),), self._early[1])
+
+    def score(self, tracks: Sequence[Track], progress: Callable[[float], None]) -> Scored:
+        """Score all faces.
+
+        Args:
+            progress: called before each member's batch with the share done, in [0, 1].
+
+        Returns:
+            In the order of the faces by track, then by time.
+        """
+        faces = [face for track in tracks for face in track.faces]
+        batches = [tuple(faces[i : i + self._batch_size]) for i in range(0, len(faces), self._batch_size)]
+        done: dict[int, Scored] = {}
+        for position in self._order(tracks, batches):
+            early = self._recall(batches[position])
+            step = _counted(progress, len(done), len(batches), len(self._ensemble.members))
+            done[position] = early or self._score_batch(batches[position], step)
+            if not early and len(done) < len(batches):
+                self._tell_of(*_so_far(tracks, batches, done))
+        return join_scored([done[i] for i in sorted(done)]) if done else self._score_batch((), lambda: None)
+
+    def _order(self, tracks: Sequence[Track], batches: Sequence[Sequence[Face]]) -> list[int]:
+        """Positions of batches; where somebody waits, the one with most of the main person's face comes first."""
+        positions = list(range(len(batches)))
+        if self._tell is None or self._early or not tracks:
+            return positions
+        main = max(tracks, key=lambda track: sum(face.quality.weight for face in track.faces))
+        ids = {id(face) for face in main.faces}
+        weights = [sum(face.quality.weight for face in batch if id(face) in ids) for batch in batches]
+        first = max(positions, key=lambda position: weights[position])
+        return [first, *(position for position in positions if position != first)]
+
+    def _recall(self, batch: Sequence[Face]) -> Scored | None:
+        if self._early is None or len(batch) != len(self._early[0]):
+            return None
+        is_same = all(face is early for face, early in zip(batch, self._early[0], strict=True))
+        return self._early[1] if is_same else None
+
+    def _tell_of(self, tracks: Sequence[Track], scored: Scored) -> None:
+        if self._tell is not None and self._tell(tracks, scored.scores):
+            self._tell = None
+
+    def _score_batch(self, batch: Sequence[Face], progress: Callable[[], None]) -> Scored:
+        scores: list[MemberScores] = []
+        maps: list[MemberMaps] = []
+        for member in self._ensemble.members:
+            progress()
+            card = member.card
+            crops = [cut_crop(f.patch, f.box_xyxy, margin=card.margin, input_px=card.input_px) for f in batch]
+            if self._maps:
+                member_scores, member_maps = map_crops(member, [crops] if crops else [])
+                maps.append(member_maps)
+            else:
+                member_scores = score_crops(member, [crops] if crops else [])
+            scores.append(member_scores)
+        return Scored(tuple(scores), tuple(maps))
+
+
+def _counted(progress: Callable[[float], None], n_done: int, n_batches: int, n_members: int) -> Callable[[], None]:
+    """Counts the members of one batch."""
+    steps = iter(range(n_done * n_members, (n_done + 1) * n_members))
+    return lambda: progress(next(steps) / (n_batches * n_members))
+
+
+def _so_far(
+    tracks: Sequence[Track], batches: Sequence[Sequence[Face]], done: dict[int, Scored]
+) -> tuple[list[Track], Scored]:
+    """The faces scored so far as tracks, and their scores in the same order."""
+    ids = {id(face) for position in done for face in batches[position]}
+    parts = [Track(track.track_id, tuple(face for face in track.faces if id(face) in ids)) for track in tracks]
+    return [part for part in parts if part.faces], join_scored([done[i] for i in sorted(done)])
+
+
+def join_scored(parts: Sequence[Scored]) -> Scored:
+    """One after the other.
+
+    Args:
+        parts: at least one, all of the same members.
+    """
+    scores = zip(*(part.scores for part in parts), strict=True)
+    maps = zip(*(part.maps for part in parts), strict=True)
+    return Scored(
+        scores=tuple(MemberScores(s[0].member, np.concatenate([part.logits for part in s])) for s in scores),
+        maps=tuple(
+            MemberMaps(m[0].member, **{layer: np.concatenate([getattr(part, layer) for part in m]) for layer in LAYERS})
+            for m in maps
+        ),
+    )
