@@ -5,7 +5,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
-    TELLTALE_SHARES=/shares
+    TELLTALE_SHARES=/shares \
+    HOME=/tmp/home
 
 WORKDIR /telltale
 COPY packages.txt requirements.txt ./
@@ -14,7 +15,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir -r requirements.txt
 
-RUN useradd --create-home --uid 1000 telltale && install -d -o telltale /shares
+RUN useradd --home-dir /tmp/home --uid 1000 telltale && install -d -o telltale /shares
 COPY --chown=telltale app.py README.md ./
 COPY --chown=telltale shared shared
 COPY --chown=telltale space space

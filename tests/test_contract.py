@@ -16,7 +16,16 @@ from jsonschema import Draft202012Validator
 
 from space.analysis.report import InvalidReportError, from_json, validate
 from space.contract import SCHEMA_VERSION, Evidence, Report, VerdictCode
-from space.errors import ALL_CODES, InternalError, LinkError, RequestError, ServiceError, SourceError, WeightsError
+from space.errors import (
+    ALL_CODES,
+    DeployError,
+    InternalError,
+    LinkError,
+    RequestError,
+    ServiceError,
+    SourceError,
+    WeightsError,
+)
 from space.settings import SHARED
 from space.texts import render
 
@@ -387,7 +396,7 @@ def test_errors_are_the_exceptions() -> None:
 
 @pytest.mark.parametrize("row", ERRORS, ids=lambda row: row["code"])
 def test_error_has_the_status_of_its_exception(row: dict[str, Any]) -> None:
-    tree = (SourceError, LinkError, RequestError, ServiceError, WeightsError, InternalError)
+    tree = (SourceError, LinkError, RequestError, ServiceError, WeightsError, DeployError, InternalError)
     (kind,) = [kind for kind in tree if row["code"] in kind.codes]
     assert kind.exit_status == row["exit_status"]
     if kind is not ServiceError:  # a request may fail because the service is busy, which is not the caller's fault

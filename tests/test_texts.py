@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from space.contract import Text, VerdictCode
 from space.errors import (
     ALL_CODES,
+    DeployError,
     InternalError,
     LinkError,
     RequestError,
@@ -157,7 +158,8 @@ def test_no_text_without_its_row() -> None:
 NOT_A_TEXT = re.compile(r"\.(json|js|css|html|md|py|jpg|png|csv|txt|mp4)$")
 TEXT_ID = re.compile(rf"({'|'.join(sorted(NAMESPACES))})(\.[a-z0-9_]+)+")
 ERRORS = {
-    kind.__name__: kind for kind in (SourceError, LinkError, RequestError, ServiceError, WeightsError, InternalError)
+    kind.__name__: kind
+    for kind in (SourceError, LinkError, RequestError, ServiceError, WeightsError, DeployError, InternalError)
 }
 
 
