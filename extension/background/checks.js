@@ -174,6 +174,8 @@ export async function takeAnswer(job, { step, remember }) {
   if (remember) await rememberAnswer(job, step);
   if (step === null) return stopCheck(job);
   if (!job.ask.includes(step)) throw new ProblemError('not_allowed');
+  const passed_over = job.ask.slice(0, job.ask.indexOf(step)); // they are not offered again if this one fails
+  await changeJob(job.job_id, { failed_steps: [...job.failed_steps, ...passed_over] });
   await takeStep(job, step).catch((error) => fail(job.job_id, error));
 }
 
@@ -206,7 +208,7 @@ export async function fail(jobId, error) {
 /** The Space could not fetch the page's video: the screen may still do, under a number that the Space does not know yet. */
 onFailure(async (job, problem) => {
   if (job.capture_method !== 'page' || !job.facts) return endFailed(job.job_id, problem);
-  const failed_steps = [...job.failed_steps, /** @type {const} */ ('page')];
+  const failed_steps = [...job.failed_steps, job.capture_method];
   const decision = decideStep(await situationOf({ ...job, failed_steps }));
   if (decision.do === 'stop') return endFailed(job.job_id, problem);
   const changed = await changeJob(job.job_id, { failed_steps, remote_id: makeJobId() });

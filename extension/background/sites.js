@@ -2,7 +2,7 @@
 // Sites on which the extension runs without a click: only those the person asked for and the browser allows.
 
 const ID = 'on-sites';
-const EVERYWHERE = 'https://*/*';
+const EVERYWHERE = ['https://*/*', 'http://*/*'];
 
 /**
  * Where the script runs by itself.
@@ -11,7 +11,8 @@ const EVERYWHERE = 'https://*/*';
  */
 export function patternsOf({ hover_button, auto_check_sites, consented }) {
   if (!consented) return [];
-  return hover_button ? [EVERYWHERE, 'http://*/*'] : auto_check_sites.flatMap((host) => [`https://${host}/*`, `http://${host}/*`]);
+  const sites = auto_check_sites.flatMap((host) => [`https://${host}/*`, `http://${host}/*`]);
+  return hover_button ? [...EVERYWHERE, ...sites] : sites;
 }
 
 /** @param {import('../lib/state.js').Settings} settings */

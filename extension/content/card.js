@@ -66,6 +66,7 @@ function renderDone(report, actions) {
       made.disabled = true;
       said.textContent = await work().catch(explain);
       made.disabled = false;
+      made.focus({ preventScroll: true }); // a disabled button loses it
     });
     return made;
   };
