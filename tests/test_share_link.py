@@ -21,19 +21,20 @@ from tests.shared_reports import KEY, OTHER_KEY
 
 # The example report in a link of this layout. If a change of records makes this fail, LAYOUT must grow.
 GOLDEN = (
-    "AYlRNuqgthOL3NVzxwFMsQ5ijXBydUSBes-562zk7s9knISjA2Dew_b2BnW-A9pNcghyVxdaJwiZ4xHQ_oZENg142sVVyY7jNhD9"
-    "F57ZBPfF35FTDEOgyFJbGVkyJHqmg2D-PUVJbrfTAySZHHKxqVf7qyrySEzHkwPRhiiz9somDT4L10VuWxWkIZRILu0LVy9C_8LD"
-    "QdqDUb8izJlgnNAjuV2HKWZCx9swUHK5ahSepcU_wRkXVAYWHBXSc-okp1IL75SiJAXLk9Kt7rQwLqcQgrUhZOdcC8ZI3onok-Pg"
-    "Q1KJi9YoiEFwE9rOgLX3iLFdYCzkRD0VBvNZyjyNrzWzrzDnPhV2R_74fqLHI5khLtPIphGaK8x4RAkpc0xfyEFQMjbreSEHWfXv"
-    "6pdpKU03xwssTXydAarVuB8PbrWbShzIwT-ZwaXFID8wkdVkF6-xTpQzLxU9cuawEvzw8lQzFv-iqv8tTY9JcGaVprxiNtAy3wBD"
-    "iPVDrOAdU0woS2XFzDuomXKCKgStewcNugxUr2HumGXeaVpDByHvoGdCC2oR1JjDDgZ0aamr1m43P61jgzKJ1Q99KQN8ZPWO_Cyr"
-    "7idZfRiNUzn342uzlDjmpZluZc2m0s6DrLRzW8tEBhF0T7TzB3EP2rlXn3kXaNHFYXkmnpvPvAvtPnMsHr18cMyte-J4m92tW0cC"
-    "X_sMYwI2TCkO_QJ53bv-Ag1SsGmRa5wLfh3XA9J-K2eyoWzuX8-l-S1-I6fvW4DtZ-2UoFvCfxdm0_oPYbZqP4TJfdfdFvgYZNX5"
-    "q_E6Tmvc58z-WSrruEwXvOiWfXj2eVPbnO52nEmpqWYO-7m3hzy81L5ZbDQTj6XbxekM8GVVEJoKpo17nw6ScBzJOkeOSiZw9d9F"
-    "41Qrr3OHo8aMFLuoVksKDAPmCC_wFi_XulREkJosdF2feqxlhNK0-Ij8ABHVrcFXIgbnhZApirbNKXYxSSXwbYpS5aRzdN6itccp"
-    "xbfLyTZ47pw3sQPQvm3JtlnLCG_FVMfv50bJN50_hFIgFXhhOVfBBB2V8kF31liNDyTuC3rLLnLufdYy6ZhapwAiZBMS5yGT09bk"
-    "ob_0hWGieFlM4_D7fpnsOK53E5cFlq3_T5LmOk9T94wuK3d5v322S2Q_71f4pod1QZzTufkGtaPLs5czxNJc4nWzT9gZNBcax_L0"
-    "JyTIef8"
+    "Af7vu0AvptVC01BC6S4rL2YrdX7DGLeTHFr-5sywfbdgSMvUqqD5pLv1qiGsOtpZp4ngLub1D-OL1xKk3_sNTgF42sVW247bOAz9"
+    "Fz1rBFGSdcl37NMGgSHL9MStYwe2006x6L8vZTu3mQK97MO-zMiHOiR1SFHZs6KRySFUIaraeG2TQV-Da6K0lQ6qYJwpqeyL1C9g"
+    "_pJhp-yu0H8TLAUIyfieXc7dEGvG-0vXcXY6GzIelaV_IIUEroIIjoPykjsluTLgndacpWBl0qYyjYHC1SmEYG0ItXOuwqJQsoHo"
+    "k5PoQ9JJQlVojAFkEaqmQGuvEWM1YT-zA_ccCspnmsehf82ZfcGxbtMsrsg_3w98v2cjxmnoxdBjecaRlmRh8xjTZ7YDzvpyWU9s"
+    "p_L-6_bTMM1lM8YTTmV8HREzq9-WO7fwhjl2bOefaHiqKMgPKCpTNvMS68Cl8ErzvRSOTkIfXh1yxvAbp_rf0vSUhBRWGy4zZgOf"
+    "xwtSCFg-YAGvmBagLVcZK26gEdoB1wRadwMLchm4WcJcMSu8MzyHDqCuoBdggFsCDeWwgYFcWu4y2230w9I2ZFN0-q6d5w4fVb0i"
+    "f6qq-0NV76R-mI9t_1pOc-zrqRwu85JNll0GlWWXNh-TFCTQPcku78LdZZdef9QdiNHEbnoWXhYfdQfjPmoM91reNZbWPWm89u5a"
+    "rT3DL22NfULRDSl27YT1cu_aE5YkwbqLneM409d-WZDsl_nIVlSM7etxLj_Fr-zwfQ2w_lkqBXxN-Gdh1l3_Icx62ocwdds0lwkf"
+    "gyx73pOXdlriPmf2a6ks7TKcaNBNW_Ns_abXPt14UihluBGO6rmVh9295LpZKrSA-6XbzOmI-HnZAIaDMIW7dQdL1I5s6SPHlQC6"
+    "-jdTP-ST576jVhOFgruJEppIotWauwPcveNYh81DUOlyUGke6M0w4hHzu5K70uehQMPmmb-dSRaK2OAe8loPhd_W8JQxCAX-Hf1m"
+    "zvSs2zt6NQ6rf8gdbwO849_t-ZpYulirPZeazdh1VCB8wbd4OueJwoDlSmHTtKmlQvZILugF_QEC2W1BT2QMzgOoFKGq6hSbmJQG"
+    "epij0nUydXTeEtvTFaWH26kqeNLaF7FBNL6q2DpWph7f5iI7vq1Lrd5M_RBKo9LowUqpQxFM1NoH09jCGvp1QMOCvNUuSul9bVQy"
+    "MVVOI0asi5CkDDU7rB3etad2FpQoTcqh775tk3TDabaVcZpwWpv_yVKex2FontFp0a7eRu86Qbf19n6t--hcGMd0LL9iLt307IX6"
+    "aC5P8bzyE1WG6GDoTh7-BeZXw9A"
 )
 
 

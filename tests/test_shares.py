@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from space.contract import Analysis, Report, Text, VerdictCode
 from space.errors import ServiceError
-from space.service.share import Shared, Shares, share_routes
+from space.service.share import Shared, Shares, SigningKey, share_routes
 from space.service.share.folder import ABANDONED_S, LIFETIME_S, MAX_COMPLAINTS, ShareFolder
 from space.service.share.pages import styles
 from space.service.share.recent import Recent
@@ -496,6 +496,14 @@ def test_a_share_that_will_not_last_says_so(sharing: Sharing) -> None:
         words = tidy(Outline(shares.page(shared.id)).words)
         assert (render("share.notice.temporary", {"date": "2026-04-13"}) in words) is not persistent
         assert shared.persistent is persistent
+
+
+@pytest.mark.parametrize(("persistent", "is_given"), [(True, False), (False, True), (False, False)])
+def test_a_link_whose_key_will_not_last_says_so(sharing: Sharing, persistent: bool, is_given: bool) -> None:
+    key = SigningKey(bytes(32), is_given=is_given)
+    shares = replace(sharing, persistent=persistent, key=key).open()
+    words = tidy(Outline(shares.linked_page(shares.link(example_report()).rsplit("/", 1)[-1])).words)
+    assert (render("share.notice.temporary", {"date": "2026-04-13"}) in words) == (not persistent and not is_given)
 
 
 def test_a_contact_is_named_where_there_is_one(sharing: Sharing) -> None:

@@ -26,7 +26,6 @@ LINK_CONTEXT = b"telltale link 1\n"
 MAX_CHARS = 2000
 MAX_JSON_BYTES = 64 * 1024  # what a payload may unpack to
 DETAILS = ((32, 6), (16, 6), (12, 4), (8, 3), (2, 2))  # (points per person, people) kept, from most to least
-N_PARTS = 5
 DIGITS = 3  # after the point: a millisecond, a tenth of a percent
 
 
@@ -83,7 +82,6 @@ def _open(payload: str, key: PublicKey) -> bytes:
 def _shorten(story: Story) -> Iterator[Story]:
     """The story without pictures, shorter every time."""
     moments = tuple(replace(moment, crop=None, overlay=None, maps={}) for moment in story.moments)
-    parts = story.parts and replace(story.parts, parts=story.parts.parts[:N_PARTS])
     for n_points, n_people in DETAILS:
         strongest = sorted(story.people, key=lambda person: -(person.verdict.p_fake or 0.0))[:n_people]
         kept = {person.track for person in strongest}
@@ -92,7 +90,7 @@ def _shorten(story: Story) -> Iterator[Story]:
             for person in story.people
             if person.track in kept
         )
-        yield replace(story, moments=moments, parts=parts, people=people)
+        yield replace(story, moments=moments, people=people)
 
 
 def thin_out(points: tuple[Point, ...], n_points: int) -> tuple[Point, ...]:

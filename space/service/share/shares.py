@@ -200,6 +200,7 @@ class Shares:
             Place(self._base_url, f"/v/{payload}", lang),
             expires=iso_time(expires_s),
             fingerprint=self.public_key.fingerprint,
+            is_temporary=not (self._persistent or self._key.is_given),
         )
 
     def linked_preview(self, payload: str, *, lang: str = FALLBACK_LANGUAGE) -> bytes:

@@ -69,7 +69,14 @@ class PublicKey:
 class SigningKey:
     """What signs; it never leaves this process, but for its file."""
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, *, is_given: bool = False) -> None:
+        """Make the key of a seed.
+
+        Args:
+            seed: 32 random bytes.
+            is_given: by a setting, so that it is the same after a restart, wherever its file would have lain.
+        """
+        self.is_given = is_given
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.public = PublicKey(self._key.public_key().public_bytes_raw())
 
@@ -89,7 +96,7 @@ def load_signing_key(folder: Path, text: str | None = None) -> SigningKey:
         RequestError: ``bad_setting``: no such 32 bytes.
     """
     if text:
-        return SigningKey(_parse_seed(text, KEY_VARIABLE))
+        return SigningKey(_parse_seed(text, KEY_VARIABLE), is_given=True)
     path = folder / KEY_FILE
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
