@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import ConsoleMessage, Page, ViewportSize, expect
 
+from space.settings import SHARED
 from space.texts import render
-from tests.canned_space import CannedSpace, canned_space, example_report
-from tests.unpacked import Extension, open_extension, unpack
+from tests.extension_browser import Rig, copy_extension, extension_rig
+from tests.fake_space import FakeSpace, fake_space
+from tests.websites import Answer, Web, serve
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +39,15 @@ VIDEO = {
     "live": False,
     "jobId": None,
 }
+
+
+POPUP: ViewportSize = {"width": 400, "height": 600}
+TAB_PAGE: ViewportSize = {"width": 1000, "height": 800}
+
+
+def example_report() -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((SHARED / "report.example.json").read_text(encoding="utf-8"))
+    return report
 
 
 def make_job(stage: str, **known: Any) -> dict[str, Any]:
@@ -101,21 +113,67 @@ def asked(page: Page) -> list[Any]:
     return found
 
 
+@dataclass
+class Extension:
+    """The extension's pages, and what they write into the console."""
+
+    rig: Rig
+    complaints: list[str] = field(default_factory=list)
+
+    def seed(self, local: dict[str, Any], session: dict[str, Any] | None = None) -> None:
+        """Put into storage what a page is to find, and nothing else."""
+        self.rig.call(SEED, [local, session or {}])
+
+    def stored(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.rig.call("() => chrome.storage.local.get()")
+        return found
+
+    def open(self, path: str, script: str = "", *, viewport: ViewportSize = TAB_PAGE) -> Page:
+        """A page of the extension; the script runs in it before its own."""
+        page = self.rig.context.new_page()
+        page.set_viewport_size(viewport)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        if script:
+            page.add_init_script(script)
+        page.goto(self.rig.origin + path)
+        return page
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+
+SEED = """async ([local, session]) => {
+  await chrome.storage.local.clear();
+  await chrome.storage.session.clear();
+  await chrome.storage.local.set(local);
+  await chrome.storage.session.set(session);
+}"""
+
+
 @pytest.fixture(scope="module")
-def browser(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extension]:
-    folder = unpack(tmp_path_factory.mktemp("extension") / "unpacked", hosts=("http://127.0.0.1/*",))
-    with open_extension(chromium_path, folder) as extension:
-        yield extension
+def server() -> Iterator[FakeSpace]:
+    with fake_space() as space:
+        yield space
+
+
+@pytest.fixture(scope="module")
+def rig(chromium_path: str, server: FakeSpace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("extension")
+    with extension_rig(chromium_path, copy_extension(folder / "copy", server.url), folder / "profile") as rig:
+        yield rig
 
 
 @pytest.fixture
-def extension(browser: Extension) -> Iterator[Extension]:
-    """The browser with one page only; none of the extension's pages may complain."""
-    browser.complaints.clear()
-    yield browser
-    for page in browser.context.pages[1:]:
-        page.close()
-    assert browser.complaints == []
+def extension(rig: Rig) -> Iterator[Extension]:
+    """None of the extension's pages may complain."""
+    extension = Extension(rig)
+    yield extension
+    for page in rig.context.pages:
+        if page is not rig.remote:
+            page.close()
+    assert extension.complaints == []
 
 
 def open_popup(extension: Extension, job: dict[str, Any] | None = None, **answers: Any) -> Page:
@@ -128,7 +186,7 @@ def open_popup(extension: Extension, job: dict[str, Any] | None = None, **answer
         "picture": {"url": DOT},
         "check-video": {"jobId": "a" * 32},
     }
-    return extension.open("popup/popup.html", play(table | answers))
+    return extension.open("popup/popup.html", play(table | answers), viewport=POPUP)
 
 
 def expect_no_markup(page: Page) -> None:
@@ -142,12 +200,12 @@ def expect_no_markup(page: Page) -> None:
 
 def test_popup_is_off_without_consent(extension: Extension) -> None:
     extension.seed({})
-    page = extension.open("popup/popup.html", play({}))
+    page = extension.open("popup/popup.html", play({}), viewport=POPUP)
     expect(page.get_by_text(render("extension.popup.consent"))).to_be_visible()
     assert asked(page) == []
-    with extension.context.expect_page() as opened:
+    with extension.rig.context.expect_page() as opened:
         page.get_by_role("button", name=render("extension.popup.consent.open")).click()
-    assert opened.value.url == f"{extension.base}/consent/consent.html"
+    assert opened.value.url == f"{extension.rig.origin}consent/consent.html"
 
 
 def test_popup_lists_videos_and_checks_one(extension: Extension) -> None:
@@ -178,7 +236,7 @@ def test_popup_follows_a_check_to_its_verdict(extension: Extension) -> None:
     page = open_popup(extension, make_job("scores", preliminary=some))
     expect(page.get_by_text(render("extension.popup.preliminary", {"verdict": render("verdict.some")}))).to_be_visible()
     done = make_job("done", report=example_report(), fraction=1.0)
-    extension.context.pages[0].evaluate("(job) => void chrome.runtime.sendMessage({ type: 'job-changed', job })", done)
+    extension.rig.call("(job) => void chrome.runtime.sendMessage({ type: 'job-changed', job })", done)
     expect(page.get_by_role("heading", name=sentence["en"])).to_be_visible()
 
 
@@ -277,7 +335,7 @@ def test_history_opens_deletes_and_empties(extension: Extension) -> None:
 def test_history_page_opens_the_result_that_is_named(extension: Extension) -> None:
     other = make_entry(2, title="Second")
     extension.seed(CONSENTED | {"history": [make_entry(1), other]})
-    page = extension.open(f"history/history.html#{other['job_id']}", play({}), viewport={"width": 1100, "height": 800})
+    page = extension.open(f"history/history.html#{other['job_id']}", play({}))
     expect(page.locator(".tt-done q")).to_have_text("Second")
     page.locator(".tt-entry").first.click()
     expect(page.locator(".tt-done q")).to_have_text(HOSTILE)
@@ -290,7 +348,7 @@ def test_history_page_opens_the_result_that_is_named(extension: Extension) -> No
 @pytest.mark.parametrize(("button", "outcome"), [("accept", "accepted"), ("decline", "declined")])
 def test_consent_says_to_whom_and_keeps_the_answer(extension: Extension, button: str, outcome: str) -> None:
     extension.seed({"settings": {"space_url": f"https://{SPACE_HOST}"}})
-    page = extension.open("consent/consent.html", viewport={"width": 900, "height": 800})
+    page = extension.open("consent/consent.html")
     expect(page.get_by_text(render("extension.consent.whom.server", {"host": SPACE_HOST}))).to_be_visible()
     assert "consented" not in extension.stored()["settings"]
     page.get_by_role("button", name=render(f"extension.consent.{button}")).click()
@@ -302,40 +360,41 @@ def test_consent_says_to_whom_and_keeps_the_answer(extension: Extension, button:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[CannedSpace]:
-    with canned_space() as space:
-        yield space
+def stranger() -> Iterator[Web]:
+    """A server that is no Telltale."""
+    page = Answer(b"<h1>Something else</h1>", headers={"Access-Control-Allow-Origin": "*"})
+    with serve({"/healthz": page}) as web:
+        yield web
 
 
 def open_settings(extension: Extension, *, allows: bool = True) -> Page:
     extension.seed(CONSENTED)
-    return extension.open("options/options.html", play({}, allows=allows), viewport={"width": 900, "height": 800})
+    return extension.open("options/options.html", play({}, allows=allows))
 
 
 @pytest.mark.parametrize(
-    ("address", "is_telltale", "allows", "outcome"),
+    ("address", "allows", "outcome"),
     [
-        ("", True, True, "ok"),
-        ("", False, True, "not_telltale"),
-        ("", True, False, "not_allowed"),
-        ("http://127.0.0.1:1", True, True, "no_answer"),
-        ("http://example.org", True, True, "bad_url"),
+        ("{server}/", True, "ok"),
+        ("{stranger}", True, "not_telltale"),
+        ("{server}", False, "not_allowed"),
+        ("http://127.0.0.1:1", True, "no_answer"),
+        ("http://example.org", True, "bad_url"),
     ],
 )
 def test_server_is_tested_before_it_is_used(
-    extension: Extension, server: CannedSpace, address: str, is_telltale: bool, allows: bool, outcome: str
+    extension: Extension, server: FakeSpace, stranger: Web, address: str, allows: bool, outcome: str
 ) -> None:
-    server.is_telltale = is_telltale
     page = open_settings(extension, allows=allows)
-    page.get_by_label(render("extension.options.server.url"), exact=True).fill(address or f"{server.url}/")
+    typed = address.format(server=server.url, stranger=stranger.url(""))
+    page.get_by_label(render("extension.options.server.url"), exact=True).fill(typed)
     page.get_by_role("button", name=render("extension.options.server.test")).click()
     expect(page.get_by_text(render(f"extension.options.server.{outcome}"))).to_be_visible()
     expected = server.url if outcome == "ok" else f"https://{SPACE_HOST}"
     assert extension.stored()["settings"]["space_url"] == expected
-    assert asked(page) == ([] if outcome == "bad_url" else [{"origins": ["https://127.0.0.1/*", "http://127.0.0.1/*"]}])
-    extension.complaints[:] = [
-        line for line in extension.complaints if "ERR_" not in line
-    ]  # a server that is not there
+    wanted = {"origins": ["https://127.0.0.1/*", "http://127.0.0.1/*"]}
+    assert asked(page) == ([] if outcome == "bad_url" else [wanted])
+    extension.complaints[:] = [line for line in extension.complaints if "ERR_" not in line]  # nobody is there
 
 
 def test_language_changes_every_word(extension: Extension) -> None:
@@ -378,7 +437,7 @@ def test_nothing_is_switched_on_without_permission(extension: Extension) -> None
 
 def test_data_is_taken_along_without_the_token_and_deleted(extension: Extension, tmp_path: Path) -> None:
     extension.seed({"settings": CONSENTED["settings"] | {"token": "secret"}, "history": [make_entry(1)]})
-    page = extension.open("options/options.html", play({}), viewport={"width": 900, "height": 800})
+    page = extension.open("options/options.html", play({}))
     with page.expect_download() as download:
         page.get_by_role("button", name=render("extension.options.data.export")).click()
     download.value.save_as(tmp_path / "export.json")
