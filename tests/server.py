@@ -65,7 +65,8 @@ def main() -> None:
         held.pass_by("download", lambda: progress(0.5))
         return FetchedLink(seal(service.vault, PLAINTEXT), url.split("/")[2])
 
-    settings = ServiceSettings(data=Path(config["data"]), **config["settings"])
+    data = None if config["data"] is None else Path(config["data"])
+    settings = ServiceSettings(data=data, **config["settings"])
     with open_service(settings, prepare=prepare, fetch=fetch) as service:
         with gr.Blocks(analytics_enabled=False) as page:
             add_endpoints(service)

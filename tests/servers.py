@@ -18,7 +18,7 @@ import httpx
 from space.settings import PROJECT_ROOT
 from tests.services import PLAINTEXT
 
-START_S = 90.0  # Gradio takes long to load, most of all beside other tests
+START_S = 300.0  # Gradio takes long to load, most of all beside other tests
 ANSWER_S = 60.0
 
 
@@ -29,6 +29,7 @@ class Server:
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     mcp: bool = False
+    private: bool = False  # no data folder is chosen for it
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class Server:
 
     def start(self) -> None:
         config = {
-            "data": str(self.data),
+            "data": None if self.private else str(self.data),
             "control": str(self.control),
             "settings": {"exempt_loopback": True, **self.settings},
             "mcp": self.mcp,
@@ -68,6 +69,11 @@ class Server:
             )
         self.wait_for("url", limit_s=START_S)
         self.url = (self.control / "url").read_text(encoding="ascii")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """As the kernel does it: without a word."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from space.errors import RequestError
 from space.service.callers import DAY_S, EXEMPT, Callers, forwarded_for
 from space.service.settings import KEPT_S, VARIABLES, ServiceSettings, settings_from
+from space.settings import PROJECT_ROOT
 from tests.services import Clock
 
 
@@ -197,3 +198,8 @@ def test_a_video_is_never_kept_for_more_than_thirty_minutes(job_limit_s: float) 
     settings = ServiceSettings(job_limit_s=job_limit_s)
     assert settings.upload_kept_s > 0
     assert settings.upload_kept_s + settings.job_limit_s <= KEPT_S < 30 * 60
+
+
+def test_every_setting_is_documented() -> None:
+    documented = (PROJECT_ROOT / "space" / "service" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([A-Z_]+)`", documented, re.MULTILINE)) == set(VARIABLES)

@@ -27,7 +27,7 @@ class Run:
     sealed: Sealed | None  # the video, as long as there is one
     stop: threading.Event = field(default_factory=threading.Event)
     place: Place | None = None  # in the line it stands in
-    ran_from: float | None = None  # when its turn came, seconds since the epoch
+    ran_from: float | None = None  # when its analysis began, seconds since the epoch
     ended: float | None = None  # since when its end is known
 
     def let_go(self) -> None:
@@ -81,10 +81,10 @@ class Runner:
         start = run.view.fraction
         run.place = self._line.join()
         run.place.wait(stop=run.stop, on_wait=lambda n_ahead: self._tell(run, "queued", start, n_ahead))
-        run.ran_from = self._clock()
         if self._models.loaded != "yes":
             self._tell(run, "loading", start)
         analyse = self._models.get()
+        run.ran_from = self._clock()
 
         def progress(stage: Stage, fraction: float) -> None:
             self._tell(run, stage, start + (1 - start) * fraction)

@@ -36,7 +36,7 @@ class ServiceSettings:
     window_s: float = 600.0  # TELLTALE_WINDOW_S
     jobs_at_once: int = 1  # TELLTALE_JOBS_AT_ONCE: unfinished checks of one caller
     job_limit_s: float = 900.0  # TELLTALE_JOB_LIMIT_S: from acceptance to the end, waiting included; at most 1500
-    run_limit_s: float = 300.0  # TELLTALE_RUN_LIMIT_S: from its turn to the end
+    run_limit_s: float = 300.0  # TELLTALE_RUN_LIMIT_S: of the analysis alone
     upload_limit_s: float = 300.0  # TELLTALE_UPLOAD_LIMIT_S: for sending one file
     max_uploads: int = 16  # TELLTALE_UPLOADS: files that are being sent or wait for their check
 

@@ -68,7 +68,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
+        self._engine = create_engine(url, hide_parameters=True)  # in the messages of its errors
         if self._is_sqlite:
             event.listen(self._engine, "connect", _set_up_sqlite)
         _METADATA.create_all(self._engine)

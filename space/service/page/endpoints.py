@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.events import api
 
-from space.errors import RequestError, ServiceError, TelltaleError
+from space.errors import InternalError, RequestError, ServiceError, TelltaleError
 from space.intake.captured import CapturedFrame, pack_frames
+from space.service.faults import log_fault
 from space.service.jobs import BEAT_S, Jobs
 from space.service.page.languages import pick_language
 from space.service.service import Service
@@ -147,9 +148,16 @@ async def _check(
                 yield view_json(view, lang=lang)
             elif view.is_last:
                 yield json.dumps(summarise(view, base_url=service.settings.base_url), ensure_ascii=False)
-    except TelltaleError as error:
-        refusal = refusal_json(job_id, error, now=time.time(), lang=lang)
+    except Exception as error:  # noqa: BLE001 - the door: whatever happens is answered, and Gradio logs none of it
+        refusal = refusal_json(job_id, _told(error), now=time.time(), lang=lang)
         yield json.dumps(refusal, ensure_ascii=False) if by_assistant else refusal
+
+
+def _told(error: Exception) -> TelltaleError:
+    if isinstance(error, TelltaleError):
+        return error
+    log_fault("a call failed", error)
+    return InternalError("internal")
 
 
 async def _follow(jobs: Jobs, job_id: str) -> AsyncIterator[JobView]:
