@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from space import __version__
 from space.analysis.evidence import MapSource, Pictures, report_track, show_evidence, summarise
 from space.analysis.faces import FaceFinder
 from space.analysis.report import new_report_id
-from space.analysis.scoring import Scorer, Tell
+from space.analysis.scoring import Compute, ComputeRefusedError, Scorer, Tell, thin_tracks
 from space.analysis.tracks import link_tracks
 from space.analysis.verdict import Combination, TrackScores, TrackVerdict, judge_clip, judge_track
 from space.contract import (
@@ -46,6 +47,8 @@ OnPreliminary = Callable[[Verdict], None]
 
 # Share of a 16-frame check on two cores at which each stage begins.
 STAGE_STARTS = {"source": 0.0, "frames": 0.02, "scores": 0.35, "verdict": 0.85, "pictures": 0.87}
+
+QUICK_FACES = 12  # scored on the processor where what was to score them refuses
 
 
 @dataclass
@@ -90,6 +93,7 @@ def check_clip(
     progress: Progress,
     frames: Iterator[Frame] | None = None,
     on_preliminary: OnPreliminary | None = None,
+    compute: Compute | None = None,
 ) -> Analysis:
     """The whole analysis of one clip.
 
@@ -100,6 +104,8 @@ def check_clip(
         on_preliminary: told once, as soon as enough usable faces are scored, what they say; at the latest what
             the verdict is, before pictures are drawn. Never called for a clip without faces. The report is the
             same with and without it.
+        compute: scores all faces in one call, elsewhere; where it refuses, at most ``QUICK_FACES`` are scored
+            here, and the report says so. None: scored here, batch by batch.
 
     Raises:
         SourceError: nothing could be decoded, or it took too long.
@@ -110,13 +116,19 @@ def check_clip(
     watch = Stopwatch()
     judge = _Judge(clip.info, ensemble, settings)
     first_word = _FirstWord(judge, on_preliminary)
-    scorer = Scorer(ensemble, batch_size=settings.batch_size, maps=settings.maps, tell=first_word.tell)
+    here = Scorer(ensemble, batch_size=settings.batch_size, maps=settings.maps, tell=first_word.tell)
+    scorer = here if compute is None else Scorer(ensemble, batch_size=sys.maxsize, maps=settings.maps, compute=compute)
     if frames is None:
         frames = sample_frames(clip, settings.n_frames, limits=settings.limits)
     faces, n_frames = _find_faces(frames, scorer, settings, watch, progress)
     tracks = link_tracks(faces)
     with watch.stage("scores"):
-        scored = scorer.score(tracks, partial(_advance, progress, "scores", "verdict"))
+        advance = partial(_advance, progress, "scores", "verdict")
+        try:
+            scored, is_quick = scorer.score(tracks, advance), False
+        except ComputeRefusedError:
+            tracks = thin_tracks(tracks, QUICK_FACES)
+            scored, is_quick = here.score(tracks, advance), True
     progress("verdict", STAGE_STARTS["verdict"])
     with watch.stage("verdict"):
         judged = judge(tracks, scored.scores, n_frames)
@@ -156,7 +168,7 @@ def check_clip(
         parts=summarise(evidence, judged.verdict.code),
         ensemble=ensemble.info,
         timing_s=watch.seconds,
-        limits=_limits(n_frames, ensemble, has_maps=bool(evidence)),
+        limits=_limits(n_frames, ensemble, has_maps=bool(evidence), is_quick=is_quick),
     )
     return Analysis(report=report, pictures=pictures)
 
@@ -285,10 +297,12 @@ def _map_source(ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Com
     return MapSource(maps=maps, crops=crops, scales=combination.map_scales, shares=shares, first=first)
 
 
-def _limits(n_frames: int, ensemble: Ensemble, *, has_maps: bool) -> tuple[Text, ...]:
+def _limits(n_frames: int, ensemble: Ensemble, *, has_maps: bool, is_quick: bool) -> tuple[Text, ...]:
     limits = [make_text(f"limit.{name}") for name in ("faces_only", "not_assessed", "no_proof", "research_weights")]
     limits.append(make_text("limit.sampled_frames", n_frames=n_frames))
     if has_maps:
         n_cells = max(member.card.input_px // 16 for member in ensemble.members)
         limits.append(make_text("limit.heat_map", n_cells=n_cells))
+    if is_quick:
+        limits.append(make_text("limit.quick_check", n_faces=QUICK_FACES))
     return tuple(limits)

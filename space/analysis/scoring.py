@@ -6,7 +6,7 @@ changes where somebody waits for a first word, so that the scores are the same, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,8 @@ from space.analysis.crops import cut_crop
 from space.analysis.maps import LAYERS, map_crops
 from space.analysis.scores import score_crops
 from space.analysis.tracks import link_tracks
-from space.contract import Face, MemberMaps, MemberScores, Track
-from space.models.weights import Ensemble
+from space.contract import Crop, Face, MemberMaps, MemberScores, Track
+from space.models.weights import Ensemble, LoadedMember
 
 # Given the faces scored so far, as tracks, and their scores; whether that was enough, so that no more need be told.
 Tell = Callable[[Sequence[Track], Sequence[MemberScores]], bool]
@@ -30,6 +30,15 @@ class Scored:
     maps: tuple[MemberMaps, ...]  # one per member; none without maps
 
 
+# Scores the crops of one batch of faces, given by member and in the members' order, with or without maps. It may
+# compute elsewhere.
+Compute = Callable[[Mapping[str, Sequence[Crop]], bool], Scored]
+
+
+class ComputeRefusedError(Exception):
+    """What was to score a batch elsewhere will not do it now."""
+
+
 class Scorer:
     """Scores a clip's faces.
 
@@ -38,10 +47,20 @@ class Scorer:
         batch_size: faces at a time.
         maps: whether to make heat maps, out of the same forward pass.
         tell: called after each batch until it has enough; None: nobody waits.
+        compute: does the work of a batch; None: the ensemble's members, here.
     """
 
-    def __init__(self, ensemble: Ensemble, *, batch_size: int, maps: bool, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        *,
+        batch_size: int,
+        maps: bool,
+        tell: Tell | None = None,
+        compute: Compute | None = None,
+    ) -> None:
         self._ensemble = ensemble
+        self._compute = compute
         self._batch_size = batch_size
         self._maps = maps
         self._tell = tell
@@ -106,19 +125,47 @@ class Scorer:
             self._tell = None
 
     def _score_batch(self, batch: Sequence[Face], progress: Callable[[], None]) -> Scored:
+        if self._compute is not None and batch:
+            progress()
+            crops = {member.card.name: _cut_crops(member, batch) for member in self._ensemble.members}
+            return self._compute(crops, self._maps)
         scores: list[MemberScores] = []
         maps: list[MemberMaps] = []
         for member in self._ensemble.members:
             progress()
-            card = member.card
-            crops = [cut_crop(f.patch, f.box_xyxy, margin=card.margin, input_px=card.input_px) for f in batch]
-            if self._maps:
-                member_scores, member_maps = map_crops(member, [crops] if crops else [])
-                maps.append(member_maps)
-            else:
-                member_scores = score_crops(member, [crops] if crops else [])
+            member_scores, member_maps = score_batch(member, _cut_crops(member, batch), maps=self._maps)
             scores.append(member_scores)
+            maps.extend(member_maps)
         return Scored(tuple(scores), tuple(maps))
+
+
+def score_batch(
+    member: LoadedMember, crops: Sequence[Crop], *, maps: bool
+) -> tuple[MemberScores, tuple[MemberMaps, ...]]:
+    """One member on one batch of its crops; no maps or one."""
+    batches = [list(crops)] if crops else []
+    if not maps:
+        return score_crops(member, batches), ()
+    scores, member_maps = map_crops(member, batches)
+    return scores, (member_maps,)
+
+
+def _cut_crops(member: LoadedMember, faces: Sequence[Face]) -> list[Crop]:
+    card = member.card
+    return [cut_crop(face.patch, face.box_xyxy, margin=card.margin, input_px=card.input_px) for face in faces]
+
+
+def thin_tracks(tracks: Sequence[Track], n_faces: int) -> tuple[Track, ...]:
+    """Tracks with about as many faces together, spread evenly over each track's time; none loses all of its faces."""
+    total = sum(len(track.faces) for track in tracks)
+    if total <= n_faces:
+        return tuple(tracks)
+    return tuple(_thin(track, max(1, round(n_faces * len(track.faces) / total))) for track in tracks)
+
+
+def _thin(track: Track, n_faces: int) -> Track:
+    positions = np.linspace(0, len(track.faces) - 1, n_faces).round().astype(int)
+    return Track(track.track_id, tuple(track.faces[i] for i in dict.fromkeys(positions.tolist())))
 
 
 def _counted(progress: Callable[[float], None], n_done: int, n_batches: int, n_members: int) -> Callable[[], None]:

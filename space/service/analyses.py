@@ -83,7 +83,15 @@ class Models:
             return self._analyse
 
     def warm_up(self) -> None:
-        """Load the models in the background; a failure is logged here and told to each check that meets it."""
+        """Load the models in the background; a failure is logged here and told to each check that meets it.
+
+        Where the processor is lent, they are loaded before this returns: the platform wants to know at launch.
+        """
+        from space.service.zerogpu import is_lent
+
+        if is_lent():
+            self._warm_up()
+            return
         threading.Thread(target=self._warm_up, name="load-models", daemon=True).start()
 
     def _warm_up(self) -> None:
@@ -105,8 +113,10 @@ def pipeline(settings: Settings, folder: Path | None = None) -> Analyse:
     from space.analysis.pipeline import check_clip
     from space.intake.isolated import isolated_clip
     from space.models.weights import SHIPPED, load_ensemble
+    from space.service.zerogpu import compute_on_gpu, is_lent
 
     ensemble = load_ensemble(settings.members, folder=folder or SHIPPED)
+    compute = compute_on_gpu(ensemble) if is_lent() else None
 
     def analyse(
         video: Video, *, n_frames: int | None, progress: Progress, on_preliminary: Callable[[Verdict], None]
@@ -128,6 +138,7 @@ def pipeline(settings: Settings, folder: Path | None = None) -> Analyse:
                 progress=progress,
                 frames=frames,
                 on_preliminary=on_preliminary,
+                compute=compute,
             )
 
     return analyse
