@@ -81,7 +81,9 @@ def encode_clip(frames: Sequence[U8], *, crf: int, fps: float, comment: str = ""
         crf: constant rate factor.
         comment: goes into the metadata.
     """
-    pictures = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in frames)
+    pictures = (
+        av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p", threads=1) for image in frames
+    )
     return _encode(pictures, frames, {"crf": str(crf)}, fps, comment)
 
 
@@ -119,7 +121,7 @@ def _encode(
 
 def decode_clip(data: bytes) -> list[U8]:
     """The frames of an encoded clip: (H, W, 3) RGB."""
-    return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in _decode(data)]
+    return [np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8) for frame in _decode(data)]
 
 
 def decode_masks(data: bytes) -> list[U8]:
