@@ -15,8 +15,9 @@ import pytest
 from space.contract import Clip, Frame, SourceKind
 from space.errors import InternalError, SourceError
 from space.intake.frames import sample_frames
+from space.intake.sealed import SEGMENT_BYTES, TAG_BYTES
 from space.intake.source import open_sealed, open_source
-from space.intake.vault import SEGMENT_BYTES, TAG_BYTES, Sealed, Vault
+from space.intake.vault import Sealed, Vault
 from space.settings import MIB, Limits
 from tests import media
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from space.errors import InternalError, SourceError
-from space.intake import vault as vaults
-from space.intake.vault import MAX_AGE_S, SEGMENT_BYTES, TAG_BYTES, Sealed, Vault
+from space.intake.sealed import SEGMENT_BYTES, TAG_BYTES, SealedHandle
+from space.intake.vault import MAX_AGE_S, SWEEP_S, Sealed, Vault
 from space.settings import MIB
 
 STORED_BYTES = SEGMENT_BYTES + TAG_BYTES
@@ -223,7 +223,7 @@ def test_a_shorter_file_does_not_pass_for_a_longer_one_begun_alike(vault: Vault)
     """What ends at a segment's border cannot be told from what goes on there, but by what is bound to the end."""
     sealed = seal(vault, bytes_of(3 * SEGMENT_BYTES))
     handle = sealed.handle()
-    shortened = vaults.SealedHandle(handle.id, handle.path, handle.key, 2 * SEGMENT_BYTES, handle.sha256)
+    shortened = SealedHandle(handle.id, handle.path, handle.key, 2 * SEGMENT_BYTES, handle.sha256)
     with shortened.open() as stream, pytest.raises(InternalError):
         stream.read()
 
@@ -320,7 +320,7 @@ def test_nothing_is_left_after_thirty_minutes(tmp_path: Path) -> None:
                 sealed.open()
         with pytest.raises(SourceError, match="not_found"):
             drip.seal()
-    assert MAX_AGE_S + vaults.SWEEP_S == 30 * 60
+    assert MAX_AGE_S + SWEEP_S == 30 * 60
 
 
 def test_closing_deletes_everything_and_takes_in_nothing_more(tmp_path: Path) -> None:

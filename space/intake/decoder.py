@@ -21,8 +21,8 @@ from typing import Any
 from space.contract import Frame
 from space.errors import SourceError, TelltaleError
 from space.intake.frames import sample_frames
+from space.intake.sealed import SealedHandle
 from space.intake.source import open_sealed
-from space.intake.vault import SealedHandle
 from space.settings import Limits
 
 STDIN, STDOUT, STDERR = range(3)

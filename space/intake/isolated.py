@@ -7,6 +7,7 @@ and believed only where it is plausible: a decoder that was taken over can lie a
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
@@ -202,7 +203,9 @@ class _Child:
         self._is_ready = False
         self._poll = select.poll()
         self._poll.register(self._output, select.POLLIN)
-        widen_pipe(self._output)
+        if sys.platform == "linux":
+            with suppress(PermissionError):  # this account has enough large pipes; they work as they are
+                fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def ask(self, request: Mapping[str, object]) -> None:
         """Send the request and wait until the child has begun with it.
@@ -295,12 +298,3 @@ class _Child:
         if not all(_is_number(value) or value == self._sealed_id for value in params.values()):
             return self.implausible("an error")
         return known(code, **params)
-
-
-def widen_pipe(descriptor: int) -> None:
-    """Let a pipe hold more, where the system can: fewer changes between the processes for each frame."""
-    if sys.platform == "linux":
-        import fcntl
-
-        with suppress(PermissionError):  # this account has enough large pipes; they work as they are
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -66,7 +66,7 @@ def open_source(path: str | Path, *, limits: Limits, kind: SourceKind | None = N
 
 
 class SealedBytes(Protocol):
-    """What is held encrypted, as ``vault.Sealed`` and ``vault.SealedHandle`` are."""
+    """What is held encrypted, as ``vault.Sealed`` and ``sealed.SealedHandle`` are."""
 
     @property
     def size_bytes(self) -> int:
