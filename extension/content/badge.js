@@ -35,7 +35,7 @@ export function openBadge(video, { root, raise }, actions) {
   const place = () => {
     const viewport = { width: innerWidth, height: innerHeight };
     const spot = placeBadge(rect, { width: chip.offsetWidth, height: chip.offsetHeight }, viewport);
-    root.toggleAttribute('data-unseen', spot === null && card.hidden);
+    root.toggleAttribute('data-unseen', spot === null && card.hidden !== false);
     if (spot) Object.assign(chip.style, { left: `${spot.left}px`, top: `${spot.top}px` });
     if (card.hidden) return;
     card.style.maxBlockSize = `${CARD_PX.height}px`;
