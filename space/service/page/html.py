@@ -20,13 +20,12 @@ from space.service.page.atlas import Atlas
 from space.service.page.languages import Words
 from space.service.page.measured import Models, measured
 from space.service.page.palette import palette_css
+from space.service.page.snippets import read_snippets
 from space.settings import MAX_FRAMES, MIB, MIN_FRAMES, SHARED, Settings
 from space.texts import languages
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-SNIPPETS = HERE / "snippets"
-SNIPPET_BASE = "http://127.0.0.1:7860"  # in the files, so that they run as they are
 EXAMPLES = ("genuine", "forged")  # clips in examples/, each beside its poster
 TABS = ("check", "giveaways", "how", "developers")
 CAMERA_S = 8  # of a clip from the camera: enough for 16 frames, small enough to send from a phone
@@ -62,13 +61,6 @@ def render_template(name: str, *, lang: str, **values: Any) -> str:
     return template.render(
         lang=lang, t=words.t, say=words.say, number=words.number, percent=words.percent, **values
     ).strip()
-
-
-@cache
-def read_snippets() -> tuple[tuple[str, str], ...]:
-    """(name, code) of the examples for programs, in the order of their files' numbers."""
-    files = sorted(SNIPPETS.glob("[0-9]-*"))
-    return tuple((path.stem.partition("-")[2], path.read_text(encoding="utf-8").rstrip()) for path in files)
 
 
 def read_static(*names: str) -> str:
@@ -110,7 +102,7 @@ def render_shell(
         models=about.models,
         atlas=about.atlas,
         measured=lambda metric: measured(metric, words),
-        snippets=[{"name": name, "code": code.replace(SNIPPET_BASE, base_url)} for name, code in read_snippets()],
+        snippets=read_snippets(base_url=base_url),
     )
 
 
@@ -142,5 +134,5 @@ def render_document(article: str, *, title: str, lang: str) -> str:
     Args:
         article: HTML, taken as it is.
     """
-    styles = palette_css(dark="@media (prefers-color-scheme: dark)") + read_static("report.css")
+    styles = palette_css(dark="@media screen and (prefers-color-scheme: dark)") + read_static("report.css")
     return render_template("document.html", lang=lang, title=title, article=article, styles=styles)

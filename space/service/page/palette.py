@@ -31,7 +31,8 @@ def palette_css(*, dark: str) -> str:
     """
     light = f":root {{ color-scheme: light; {_variables('light')} --tt-heat: {heat_gradient()}; }}"
     night = f"color-scheme: dark; {_variables('dark')}"
-    return f"{light}\n" + (f"{dark} {{ :root {{ {night} }} }}\n" if dark.startswith("@") else f"{dark} {{ {night} }}\n")
+    rule = f":root {{ {night} }}" if dark.startswith("@") else f"{dark} {{ {night} }}"
+    return f"{light}\n{dark if dark.startswith('@') else '@media screen'} {{ {rule} }}\n"  # paper is never dark
 
 
 def _variables(theme: Theme) -> str:
