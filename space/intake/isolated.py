@@ -36,8 +36,8 @@ from space.settings import MIB, PROJECT_ROOT, Limits
 COMMAND = (sys.executable, "-m", "space.intake.decoder")
 START_S = 60.0  # for Python and its libraries to load, on a busy machine
 GRACE_S = 5.0  # for the child to notice by itself that its time is up
-# Of address space. The libraries take 0.5 GiB of it; the largest pictures let in, with 16 others to refer to and a
-# thread for each core, take less than the rest.
+# Of address space. The largest pictures let in, at 10 bits without chroma subsampling and with 16 others to refer
+# to, take 2 GiB of it on two cores, and 0.1 GiB for each core more.
 MEMORY_BYTES = 4096 * MIB
 PIPE_BYTES = MIB  # the most that Linux gives without privileges
 MAX_MESSAGE_BYTES = 64 * 1024
