@@ -342,6 +342,19 @@ def test_history_page_opens_the_result_that_is_named(extension: Extension) -> No
     expect_no_markup(page)
 
 
+def test_shared_page_of_an_earlier_session_is_deleted(extension: Extension, server: FakeSpace) -> None:
+    """The browser was restarted: only the history knows of the page. The background is the real one here."""
+    entry = make_entry(1, share_url=f"{server.url}/e/abc", delete_token="secret-token")
+    extension.seed(CONSENTED | {"history": [entry]})
+    server.shared.append(entry["job_id"])
+    page = extension.open("history/history.html")
+    page.get_by_role("button", name=render("extension.popup.unshare")).click()
+    expect(page.get_by_role("button", name=render("extension.popup.unshare"))).to_have_count(0)
+    [stored] = extension.stored()["history"]
+    assert (stored["share_url"], stored["delete_token"], server.shared) == (None, None, [])
+    extension.complaints[:] = [line for line in extension.complaints if "404" not in line]  # pictures are gone by now
+
+
 # --- consent ----------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 // Who may ask what: README.md lists it. A page's script is trusted with its own check only.
 
 import { hostOf } from '../lib/ladder.js';
-import { isLast, isOwn, loadJobs, loadSettings, noteShare } from '../lib/state.js';
+import { isLast, isOwn, loadHistory, loadJob, loadJobs, loadSettings, noteShare } from '../lib/state.js';
 import { changeAndTell, forPage, tellTab } from './announce.js';
 import { checkLink, checkPage, checkVideo, fail, forgetPages, goOn, openAsk, requireJob, stopCheck, takeAnswer, takeFailure, takeFrames } from './checks.js';
 import { follow, spaceOf } from './follow.js';
@@ -25,7 +25,7 @@ export const ANSWERS = {
   'check-page': { for: 'own', do: async ({ tabId }) => ({ jobId: (await checkPage({ tabId })).job_id }) },
   'check-link': { for: 'own', do: async ({ url }) => ({ jobId: (await checkLink({ url })).job_id }) },
   'answer-ask': { for: 'own', do: async ({ jobId, step, remember }) => takeAnswer(await requireJob(jobId), { step, remember }) },
-  'unshare-job': { for: 'own', do: async ({ jobId }) => unshare(await requireJob(jobId)) },
+  'unshare-job': { for: 'own', do: ({ jobId }) => unshare(String(jobId)) },
 
   'watch-job': { for: 'job', do: (_, sender, job) => watch(job, sender) },
   'cancel-job': { for: 'job', do: (_, __, job) => stopCheck(job) },
@@ -146,12 +146,26 @@ async function share(job) {
   return made.url;
 }
 
-/** @param {Job} job */
-async function unshare(job) {
-  if (!job.share) return;
-  await (await spaceOf(job)).deleteShare(job.share);
-  await changeAndTell(job.job_id, { share: null });
-  await noteShare(job.job_id, null);
+/**
+ * Only the history knows the shared pages of an earlier session.
+ * @param {string} jobId
+ */
+async function unshare(jobId) {
+  const entry = (await loadHistory()).find(({ job_id }) => job_id === jobId);
+  const share = (await loadJob(jobId))?.share ?? (entry ? shareOf(entry) : null);
+  if (!share) return;
+  await (await spaceOf({ space_url: new URL(share.url).origin })).deleteShare(share);
+  await changeAndTell(jobId, { share: null });
+  await noteShare(jobId, null);
+}
+
+/**
+ * @param {import('../lib/state.js').HistoryEntry} entry
+ * @returns {{id: string, url: string, delete_token: string} | null} null where it is not shared
+ */
+function shareOf({ share_url, delete_token }) {
+  if (share_url === null || delete_token === null) return null;
+  return { id: new URL(share_url).pathname.split('/').at(-1) ?? '', url: share_url, delete_token };
 }
 
 /** @param {Job} job @param {number} fraction */

@@ -102,7 +102,7 @@ function renderToken(settings, t) {
   });
   return element(
     'div',
-    {},
+    { class: 'tt-field' },
     renderField(token, t('extension.options.token'), show),
     element('p', { class: 'tt-muted' }, t('extension.options.token.note')),
     said,
