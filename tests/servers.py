@@ -19,7 +19,7 @@ from space.settings import PROJECT_ROOT
 from tests.services import PLAINTEXT
 
 START_S = 300.0  # Gradio takes long to load, most of all beside other tests
-ANSWER_S = 60.0
+ANSWER_S = 120.0
 
 
 @dataclass

@@ -159,9 +159,9 @@ def end_of(jobs: Jobs, job_id: str) -> JobView:
     raise AssertionError("a series of views without an end")
 
 
-def until(condition: Callable[[], Any]) -> None:
+def until(condition: Callable[[], Any], *, limit_s: float = PATIENCE_S) -> None:
     """Wait for something to come true."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
