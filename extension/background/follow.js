@@ -10,7 +10,7 @@ import { currentWords, describeProblem } from './words.js';
 /** @typedef {import('../lib/state.js').Job} Job */
 /** @typedef {import('../lib/api.js').JobView} JobView */
 
-const POLL_MS = 700; // so that a verdict is seen within a second
+const POLL_MS = 450; // so that a verdict is seen within a second
 const WATCHED_MS = 15_000; // after the last question nobody is looking any more
 const SILENCE_MS = 5 * 60_000; // a Space that does not answer for longer has lost the check
 const ALARM = 'follow';

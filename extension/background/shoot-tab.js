@@ -18,7 +18,7 @@ const SMALLEST_PX = 64;
  */
 export async function shootTab(tabId, rect, viewport) {
   const url = await shootActive(tabId);
-  const shot = await createImageBitmap(await (await fetch(url)).blob());
+  const shot = await createImageBitmap(toPng(url));
   const cut = cutRect(rect, viewport, shot);
   if (cut.width < SMALLEST_PX || cut.height < SMALLEST_PX) throw new ProblemError('video_gone');
   const canvas = new OffscreenCanvas(cut.width, cut.height);
@@ -64,6 +64,12 @@ function contextOf(canvas) {
   const made = canvas.getContext('2d', { alpha: false });
   if (!made) throw new Error('no canvas');
   return made;
+}
+
+/** @param {string} url data URL @returns {Blob} */
+function toPng(url) {
+  const bytes = Uint8Array.from(atob(url.slice(url.indexOf(',') + 1)), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: 'image/png' });
 }
 
 const CHUNK = 0x8000; // arguments of one call

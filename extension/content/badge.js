@@ -40,7 +40,7 @@ export function openBadge(video, { root, raise }, actions) {
     if (card.hidden) return;
     card.style.maxBlockSize = `${CARD_PX.height}px`;
     const natural = { width: card.offsetWidth, height: card.scrollHeight + 2 };
-    const { left, top, height } = placeCard(chip.getBoundingClientRect(), natural, viewport);
+    const { left, top, height } = placeCard(chip.getBoundingClientRect(), natural, viewport, rect);
     Object.assign(card.style, { left: `${left}px`, top: `${top}px`, maxBlockSize: `${Math.min(height, CARD_PX.height)}px` });
   };
 

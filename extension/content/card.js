@@ -79,7 +79,7 @@ function renderDone(report, actions) {
     const url = await actions.share();
     return (await copied(url)) ? t('extension.popup.copied') : url;
   });
-  return element('div', { class: 'tt-whole' }, renderReport(report, actions), element('div', { class: 'tt-row' }, open, copy), said);
+  return element('div', { class: 'tt-whole' }, renderReport(report, actions), said, element('div', { class: 'tt-row' }, open, copy));
 }
 
 /**

@@ -30,13 +30,21 @@ export function placeBadge(video, badge, viewport) {
 }
 
 /**
- * Below the badge where there is room, else above, right edges aligned; never beyond the window.
+ * Beside the video where there is room, so that it can be watched; else below the badge or above it, right edges
+ * aligned. Never beyond the window.
  * @param {Rect} badge
  * @param {Size} card its natural size
  * @param {Size} viewport
+ * @param {Rect} video
  * @returns {{left: number, top: number, height: number}} height: at most; the rest scrolls
  */
-export function placeCard(badge, card, viewport) {
+export function placeCard(badge, card, viewport, video) {
+  const beside = [video.right + MARGIN_PX, video.left - MARGIN_PX - card.width];
+  const free = beside.find((x) => x >= MARGIN_PX && x + card.width + MARGIN_PX <= viewport.width);
+  if (free !== undefined) {
+    const height = Math.min(card.height, viewport.height - 2 * MARGIN_PX);
+    return { left: free, top: clamp(video.top, MARGIN_PX, viewport.height - height - MARGIN_PX), height };
+  }
   const left = clamp(badge.right - card.width, MARGIN_PX, viewport.width - card.width - MARGIN_PX);
   const below = viewport.height - badge.bottom - 2 * MARGIN_PX;
   const above = badge.top - 2 * MARGIN_PX;

@@ -3,7 +3,8 @@
 
 import { isPlaying, isTainted } from './describe-video.js';
 import { findTimes, N_FRAMES, planWatching } from './plan-sampling.js';
-import { pause, waitFor } from './wait-for.js';
+import { pause } from './wait-for.js';
+import { windVideo } from './wind-video.js';
 
 /** @typedef {import('./grab-frame.js').Picture} Picture */
 /** @typedef {{time_s: number, jpeg: string, black: boolean}} Sample */
@@ -17,7 +18,6 @@ export class CaptureError extends Error {
   }
 }
 
-const SEEK_MS = 4000; // longer than that a piece does not take to arrive, or it does not arrive
 const TOTAL_MS = 30_000;
 const BREATH_MS = 60; // between frames, so that the page stays smooth
 const FEWEST_FRAMES = 4; // as space/settings.py
@@ -45,7 +45,7 @@ export async function sampleBySeeking(video, { grab, signal, progress, least_ms 
   const samples = [];
   for (const [i, time_s] of times.entries()) {
     if (performance.now() > end) break;
-    if (await seek(video, time_s, signal)) samples.push({ time_s, ...(await read(grab, video)) });
+    if (await windVideo(video, time_s, signal)) samples.push({ time_s, ...(await read(grab, video)) });
     progress((i + 1) / times.length);
     await pause(least_ms, signal);
   }
@@ -70,13 +70,6 @@ export async function sampleByWatching(video, { grab, signal, progress, n_frames
     progress((i + 1) / n_frames);
   }
   return enough(samples);
-}
-
-/** @param {HTMLVideoElement} video @param {number} time_s @param {AbortSignal} signal */
-async function seek(video, time_s, signal) {
-  const there = waitFor(video, 'seeked', { signal, limit_ms: SEEK_MS });
-  video.currentTime = time_s;
-  return (await there) && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
 }
 
 /** @param {Sampling['grab']} grab @param {HTMLVideoElement} video */

@@ -20,14 +20,19 @@ for (const [name, video, expected] of [
   test(`badge: ${name}`, () => assert.deepEqual(placeBadge(video, BADGE, VIEW), expected));
 }
 
-for (const [name, badge, card, view, expected] of [
-  ['below', rect(580, 110, 150, 34), { width: 380, height: 400 }, VIEW, { left: 350, top: 154, height: 400 }],
-  ['below, and scrolls', rect(580, 110, 150, 34), { width: 380, height: 900 }, VIEW, { left: 350, top: 154, height: 536 }],
-  ['above', rect(580, 600, 150, 34), { width: 380, height: 400 }, VIEW, { left: 350, top: 190, height: 400 }],
-  ['not left of the window', rect(10, 10, 150, 34), { width: 380, height: 400 }, VIEW, { left: 10, top: 54, height: 400 }],
-  ['in a window that is too low', rect(10, 10, 150, 34), { width: 280, height: 400 }, { width: 300, height: 200 }, { left: 10, top: 10, height: 160 }],
+const WIDE = rect(20, 20, 960, 540);
+const CARD = { width: 380, height: 400 };
+for (const [name, badge, card, view, video, expected] of [
+  ['below', rect(580, 110, 150, 34), CARD, VIEW, WIDE, { left: 350, top: 154, height: 400 }],
+  ['below, and scrolls', rect(580, 110, 150, 34), { ...CARD, height: 900 }, VIEW, WIDE, { left: 350, top: 154, height: 536 }],
+  ['above', rect(580, 600, 150, 34), CARD, VIEW, WIDE, { left: 350, top: 190, height: 400 }],
+  ['not left of the window', rect(10, 10, 150, 34), CARD, VIEW, WIDE, { left: 10, top: 54, height: 400 }],
+  ['in a window that is too low', rect(10, 10, 150, 34), { width: 280, height: 400 }, { width: 300, height: 200 }, WIDE, { left: 10, top: 10, height: 160 }],
+  ['right of the video', rect(400, 30, 150, 34), CARD, VIEW, rect(20, 20, 540, 300), { left: 570, top: 20, height: 400 }],
+  ['left of the video', rect(800, 30, 150, 34), CARD, VIEW, rect(420, 20, 560, 300), { left: 30, top: 20, height: 400 }],
+  ['beside the video, and scrolls', rect(400, 500, 150, 34), { ...CARD, height: 900 }, VIEW, rect(20, 490, 540, 300), { left: 570, top: 10, height: 680 }],
 ]) {
-  test(`card: ${name}`, () => assert.deepEqual(placeCard(badge, card, view), expected));
+  test(`card: ${name}`, () => assert.deepEqual(placeCard(badge, card, view, video), expected));
 }
 
 test('the badge is always inside the window', () => {
