@@ -175,7 +175,10 @@ def distributions(packages: set[str]) -> set[str]:
 
 OPENCV = "opencv-contrib-python"
 OPTIONAL = {"ray"}  # scan's engine for many machines: asked for by name when it is missing
-BROUGHT_BY_GRADIO = {"fastapi", "starlette", "typing-extensions"}  # gradio's own interface is made of them
+# gradio's own interface is made of them
+BROUGHT_BY_GRADIO = {
+    *("anyio", "fastapi", "gradio-client", "httpx", "python-multipart", "starlette", "typing-extensions"),
+}
 
 
 def declared(*names: str) -> set[str]:

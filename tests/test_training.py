@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import zipfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from skimage.data import astronaut
 
 from space.lab.evaluation.metrics import auc, bootstrap_by_source, share_above_twin
 from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
@@ -30,11 +27,8 @@ from space.lab.training.engine import Trainer, learning_rate, make_schedule, sam
 from space.lab.training.pairs import CELL_PX, PairChoices, TwinData, draw_batch
 from space.lab.training.recipes import RECIPES, Phase
 from space.lab.training.result import load_predictions, predict_split, save_predictions
-from space.lab.training.stills import MAX_STILL_PX, STILL_MARGIN, Stills, genuine_use, prepare_stills
 from space.lab.training.twins import IDENTITY, REGION_PX, manipulated_region, register_twin
-
-N_SOURCES = 6
-SIDE = 224
+from tests.twins import SIDE, draw_face, oval_landmarks, write_twins
 
 TINY = replace(
     RECIPES["tiny"],
@@ -45,48 +39,9 @@ TINY = replace(
 )
 
 
-def draw_face(rng: np.random.Generator) -> np.ndarray:
-    """A picture with structure at every scale, so that registration has something to hold on to."""
-    noise = sum(
-        cv2.resize(rng.normal(0, 40, (n, n, 3)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for n in (4, 12, 40)
-    )
-    return np.clip(128 + noise, 0, 255).astype(np.uint8)
-
-
-def oval_landmarks() -> np.ndarray:
-    angles = np.linspace(0, 2 * np.pi, 478)
-    return (SIDE / 2 + 90 * np.stack([np.cos(angles) * 0.8, np.sin(angles)], axis=1)).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def twin_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A data set in the layout of ``dfdc_faces``, with the file that ``prepare`` writes."""
-    folder = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(0)
-    rows, names, twins, regions, affines = [], [], [], [], []
-    with zipfile.ZipFile(folder / "faces-00.zip", "w") as archive:
-        for i in range(N_SOURCES):
-            real = draw_face(rng)
-            fake = real.copy()
-            fake[70:150, 70:150] = 255 - fake[70:150, 70:150]
-            split = "val" if i >= N_SOURCES - 2 else "train"
-            for name, label, image in ((f"real{i}", 0, real), (f"fake{i}", 1, fake)):
-                archive.writestr(f"{name}.jpg", cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes())
-                rows.append((name, label, f"real{i}", 200, split, "faces-00.zip"))
-                names.append(name)
-                twins.append(f"real{i}" if label else "")
-                affines.append(IDENTITY if label else np.full((2, 3), np.nan))
-                regions.append(
-                    manipulated_region(fake, real, IDENTITY) if label else np.zeros((REGION_PX, REGION_PX), np.uint8)
-                )
-    with (folder / "manifest.csv").open("w", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(["name", "label", "source", "native_px", "split", "shard"])
-        writer.writerows(rows)
-    landmarks = np.repeat(oval_landmarks()[None].astype(np.float16), len(names), axis=0)
-    path = folder / "twins.npz"
-    np.savez(path, names=names, twin=twins, landmarks=landmarks, affines=affines, regions=regions)
-    return folder, path
+    return write_twins(tmp_path_factory.mktemp("faces"))
 
 
 @pytest.fixture(scope="module")
@@ -318,56 +273,6 @@ def test_stochastic_depth_is_switched_off(data: TwinData, validation: TwinData, 
     published = Trainer(replace(TINY, dropout=0.0), data, validation, tmp_path / "published", device="cpu")
     published.member.train()
     assert float(published.member(torch.rand(1, 3, 64, 64).repeat(8, 1, 1, 1)).detach().std()) > 1e-3
-
-
-# --- photos -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    names = [f"photo-{i}.jpg" for i in range(40)]
-    chosen = [name for name in names if genuine_use(name) == "train"]
-    other = next(name for name in names if genuine_use(name) == "test")
-    picture = cv2.resize(astronaut()[:300, 100:400], (300, 300))[:, :, ::-1]
-    for name in (*chosen[:2], other):
-        cv2.imwrite(str(folder / name), picture)
-    cv2.imwrite(str(folder / chosen[2]), np.full((200, 200, 3), 128, np.uint8))  # no face
-    path = prepare_stills([folder], folder / "stills.npz")
-    with np.load(path) as arrays:
-        assert arrays["names"].tolist() == chosen[:2]
-    return path
-
-
-def test_photos_keep_their_landmarks(stills: Path) -> None:
-    prepared = Stills(stills)
-    image, landmarks = prepared.image(0), prepared.landmarks[0]
-    side = image.shape[0]
-    assert image.shape == (side, side, 3)
-    assert side <= MAX_STILL_PX
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    assert float((high - low).max()) * STILL_MARGIN == pytest.approx(side, rel=0.02)
-    assert (low + high) / 2 == pytest.approx(side / 2, abs=3)
-
-
-def test_photos_are_forged_where_the_recipe_asks(twin_folder: tuple[Path, Path], stills: Path) -> None:
-    data = TwinData(*twin_folder, split="train", stills=stills)
-    for self_blend, swap in ((1.0, 0.0), (0.0, 1.0)):
-        choices = PairChoices(96, 1.1, self_blend, 96, swap_share=swap, stills_share=1.0)
-        batch = draw_batch(data, choices, 3, seed=(1, 2))
-        assert batch.region_known.all()
-        assert batch.regions[1::2].max() > 0.5
-        assert (batch.images[0::2] != batch.images[1::2]).any()
-    without = TwinData(*twin_folder, split="train")
-    with pytest.raises(ValueError, match="asks for photos"):
-        draw_batch(without, choices, 1, seed=(1,))
-
-
-def test_a_quarter_trains_a_quarter_calibrates_half_tests() -> None:
-    uses = [genuine_use(f"{i}.jpg") for i in range(4000)]
-    assert [uses.count(use) / 4000 for use in ("train", "calibrate", "test")] == pytest.approx(
-        [0.25, 0.25, 0.5], abs=0.03
-    )
 
 
 def test_predictions_survive_the_disk(data: TwinData, validation: TwinData, tmp_path: Path) -> None:

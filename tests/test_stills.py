@@ -1,0 +1,62 @@
+"""Photos as further faces to forge: whose they are, how they are cut, when they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from space.lab.training.pairs import PairChoices, TwinData, draw_batch
+from space.lab.training.stills import MAX_STILL_PX, STILL_MARGIN, Stills, genuine_use, prepare_stills
+from tests.twins import write_twins
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    names = [f"photo-{i}.jpg" for i in range(40)]
+    chosen = [name for name in names if genuine_use(name) == "train"]
+    other = next(name for name in names if genuine_use(name) == "test")
+    picture = cv2.resize(astronaut()[:300, 100:400], (300, 300))[:, :, ::-1]
+    for name in (*chosen[:2], other):
+        cv2.imwrite(str(folder / name), picture)
+    cv2.imwrite(str(folder / chosen[2]), np.full((200, 200, 3), 128, np.uint8))  # no face
+    path = prepare_stills([folder], folder / "stills.npz")
+    with np.load(path) as arrays:
+        assert arrays["names"].tolist() == chosen[:2]
+    return path
+
+
+def test_photos_keep_their_landmarks(stills: Path) -> None:
+    prepared = Stills(stills)
+    image, landmarks = prepared.image(0), prepared.landmarks[0]
+    side = image.shape[0]
+    assert image.shape == (side, side, 3)
+    assert side <= MAX_STILL_PX
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    assert float((high - low).max()) * STILL_MARGIN == pytest.approx(side, rel=0.02)
+    assert (low + high) / 2 == pytest.approx(side / 2, abs=3)
+
+
+def test_photos_are_forged_where_the_recipe_asks(stills: Path, tmp_path: Path) -> None:
+    twins = write_twins(tmp_path)
+    data = TwinData(*twins, split="train", stills=stills)
+    for self_blend, swap in ((1.0, 0.0), (0.0, 1.0)):
+        choices = PairChoices(96, 1.1, self_blend, 96, swap_share=swap, stills_share=1.0)
+        batch = draw_batch(data, choices, 3, seed=(1, 2))
+        assert batch.region_known.all()
+        assert batch.regions[1::2].max() > 0.5
+        assert (batch.images[0::2] != batch.images[1::2]).any()
+    without = TwinData(*twins, split="train")
+    with pytest.raises(ValueError, match="asks for photos"):
+        draw_batch(without, choices, 1, seed=(1,))
+
+
+def test_a_quarter_trains_a_quarter_calibrates_half_tests() -> None:
+    uses = [genuine_use(f"{i}.jpg") for i in range(4000)]
+    assert [uses.count(use) / 4000 for use in ("train", "calibrate", "test")] == pytest.approx(
+        [0.25, 0.25, 0.5], abs=0.03
+    )
