@@ -145,6 +145,7 @@ def test_stills_are_written_with_masks_and_marks(photos: Path, tmp_path: Path) -
         assert MARK[False] in comments[1]
         assert cv2.imread(str(tmp_path / row["mask"])).max() > 100
         assert row["donor"] != row["source"]
+        assert float(row["change"]) > 1.5 * float(row["noise"]) or row["method"] == "inpaint/smooth"
         assert bool(row["donor"]) == row["method"].startswith("swap")
         size, comment = read_picture(tmp_path / "gallery" / f"{row['method'].replace('/', '-')}.png")
         assert size == (4 * CELL_PX, CELL_PX + TITLE_PX)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
@@ -50,6 +51,8 @@ class Row:
     crf: int
     scale: float
     n_frames: int
+    change: float  # mean |forged - genuine| as written, inside the mask, 8-bit steps
+    noise: float  # outside of it: what compression makes of twins that are alike there
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _forge_kind(
         example = write_twins(out, stem, made)
         if len(shown) < MAX_EXAMPLES:
             shown.append(example)
-        yield from _rows(stem, f"{family}/{kind}", made, seed)
+        yield from _rows(stem, f"{family}/{kind}", made, seed, example)
     if shown:
         sheet = draw_sheet(
             f"{family} / {kind}: genuine, FORGED for training and testing, mask, difference x{GAIN}", shown
@@ -175,12 +178,21 @@ def _file(stem: str, role: str, n_frames: int) -> str:
     return f"{stem}-{role}.{'mp4' if n_frames > 1 else 'png'}"
 
 
-def _rows(stem: str, method: str, made: Made, seed: int) -> Iterator[Row]:
+def _rows(stem: str, method: str, made: Made, seed: int, example: Example) -> Iterator[Row]:
     n_frames, compression = len(made.forgeries), made.compression
     genuine, forged, mask = (_file(stem, role, n_frames) for role in ("genuine", "forged", "mask"))
-    shared = (seed, compression.crf, round(compression.scale, 3), len(compression.kept))
+    shared = (seed, compression.crf, round(compression.scale, 3), len(compression.kept), *_differences(example))
     yield Row(genuine, 0, "", "", "", made.source.name, "", *shared)
     yield Row(forged, 1, method, genuine, mask, made.source.name, made.donor, *shared)
+
+
+def _differences(example: Example) -> tuple[float, float]:
+    """How much the twins differ inside and outside of the mask."""
+    apart = np.stack([cv2.absdiff(f, g).mean(axis=2) for f, g in zip(example.forged, example.genuine, strict=True)])
+    masks = np.stack(example.masks)
+    inside, outside = masks > masks.max() // 2, masks == 0
+    change, noise = (round(float(apart[where].mean()), 2) if where.any() else 0.0 for where in (inside, outside))
+    return change, noise
 
 
 def _write_png(path: Path, image: U8, comment: str) -> None:
