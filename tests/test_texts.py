@@ -120,6 +120,7 @@ def test_russian_is_russian() -> None:
 WORDS_OF_TRUTH = {
     "en": r"\b(real|authentic|fake|deepfake|true|false)\b",
     "ru": r"\b(реальн|настоящ|аутентичн|фейк|дипфейк|правда|ложь)\w*",
+    "es": r"\b(reale?s?|auténtic|genuin|fals|verdad|mentira|fake|deepfake)\w*",
 }
 
 
