@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from extension.pack import EXTENSION, pack
 from space.settings import PROJECT_ROOT, SHARED
 from space.texts import languages, render
+from tests.node_modules import require_node_modules
 
 TESTS = PROJECT_ROOT / "tests" / "extension"
-TOOLS_VARIABLE = "TELLTALE_NODE_MODULES"  # where `npm ci` put what extension/package.json names
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,7 @@ def node() -> str:
 @pytest.fixture(scope="module")
 def tools(node: str) -> Path:
     """The folder of installed development tools."""
-    folder = Path(os.environ.get(TOOLS_VARIABLE, EXTENSION / "node_modules"))
-    if not (folder / ".bin").is_dir():
-        pytest.skip(f"run 'npm ci' in extension/, or let {TOOLS_VARIABLE} say where it was run")
-    return folder
+    return require_node_modules()
 
 
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -47,7 +47,7 @@ document.body.append(
   element(
     'header',
     {},
-    element('span', { class: 'tt-wordmark' }, t('page.title')),
+    element('h1', { class: 'tt-wordmark' }, t('page.title')),
     element('a', { href: '../options/options.html' }, t('extension.popup.settings')),
   ),
   element('main', {}, chosen, list),

@@ -61,14 +61,14 @@ document.body.append(
   element(
     'header',
     {},
-    element('span', { class: 'tt-wordmark' }, t('page.title')),
+    element('h1', { class: 'tt-wordmark' }, t('page.title')),
     element(
       'button',
       { type: 'button', class: 'tt-link', click: () => chrome.runtime.openOptionsPage() },
       t('extension.popup.settings'),
     ),
+    list,
   ),
-  list,
-  panel,
+  element('main', {}, panel),
 );
 await choose('page');
