@@ -33,6 +33,7 @@ from space.texts import describe_error, join_words, languages, load_texts, make_
 LANGUAGES = languages()
 ENGLISH = load_texts("en")
 NAMESPACES = {text_id.split(".")[0] for text_id in ENGLISH}
+STOP = {"en": ".", "es": ".", "ne": "।", "ru": "."}  # what a sentence ends with
 
 
 def load(name: str) -> Any:
@@ -67,8 +68,7 @@ DECLARED_NAMESPACES = {text_id.split(".")[0] for text_id in DECLARED}
 
 
 def test_english_comes_first() -> None:
-    assert LANGUAGES[0] == "en"
-    assert "ru" in LANGUAGES
+    assert LANGUAGES == ("en", "es", "ne", "ru")
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -109,10 +109,35 @@ def test_texts_are_tidy(lang: str) -> None:
         assert "..." not in text, text_id
 
 
-def test_russian_is_russian() -> None:
-    same_word = {"page.title", "list.comma"}
-    untranslated = {text_id for text_id, text in load_texts("ru").items() if not re.search("[а-яё]", text.lower())}
-    assert untranslated - {"number.decimal"} == same_word
+UNITS = {"page.unit.seconds", "page.unit.megabytes"}
+NOT_WORDS = {"page.title", "list.comma", "number.decimal"}
+
+
+@pytest.mark.parametrize(
+    ("lang", "letters", "abbreviations"),
+    [("ru", "[а-яё]", set()), ("ne", "[\u0900-\u097f]", {"page.unit.megabytes"})],
+)
+def test_language_is_written_in_its_letters(lang: str, letters: str, abbreviations: set[str]) -> None:
+    untranslated = {text_id for text_id, text in load_texts(lang).items() if not re.search(letters, text.lower())}
+    assert untranslated == NOT_WORDS | abbreviations
+
+
+def test_spanish_shares_few_words_with_english() -> None:
+    same_word = {"page.show.crop", "page.atlas.videos", "cli.error", "extension.popup.video"}
+    same = {text_id for text_id, text in load_texts("es").items() if text == ENGLISH[text_id]}
+    assert same == {"page.title", "list.comma"} | UNITS | same_word
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_sentences_end_as_in_english(lang: str) -> None:
+    """Where English has a sentence there is one, and a heading where it has a heading."""
+    texts = load_texts(lang)
+    odd = {text_id for text_id, text in ENGLISH.items() if text.endswith(".") != texts[text_id].endswith(STOP[lang])}
+    assert odd - {"number.decimal", "page.unit.seconds"} == set()
+
+
+def test_names_of_languages_are_their_own() -> None:
+    assert [load_texts(lang)["page.language.name"] for lang in LANGUAGES] == ["English", "Español", "नेपाली", "Русский"]
 
 
 # --- words that are ruled out -----------------------------------------------------------------
@@ -120,6 +145,7 @@ def test_russian_is_russian() -> None:
 WORDS_OF_TRUTH = {
     "en": r"\b(real|authentic|fake|deepfake|true|false)\b",
     "ru": r"\b(реальн|настоящ|аутентичн|фейк|дипфейк|правда|ложь)\w*",
+    "ne": "असली|सक्कली|वास्तविक|प्रामाणिक|साँचो|सत्य|नक्कली|झुट|झूट|फेक",  # no \b: vowel signs count as no word
     "es": r"\b(reale?s?|auténtic|genuin|fals|verdad|mentira|fake|deepfake)\w*",
 }
 
@@ -278,6 +304,9 @@ def test_text_named_in_the_code_gets_its_parameters(path: Path) -> None:
         ("ru", 12.3456, "12,3"),
         ("ru", 600.0, "600"),
         ("ru", "1.25", "1.25"),
+        ("es", 12.3456, "12,3"),
+        ("es", 600.0, "600"),
+        ("ne", 12.3456, "12.3"),
     ],
 )
 def test_numbers_are_rounded_for_a_reader(lang: str, value: float, words: str) -> None:
@@ -294,6 +323,8 @@ def test_numbers_are_rounded_for_a_reader(lang: str, value: float, words: str) -
         ("en", ["mouth"], "the mouth"),
         ("en", ["mouth", "nose"], "the mouth and the nose"),
         ("en", ["mouth", "nose", "right_jaw"], "the mouth, the nose and the right jaw line"),
+        ("es", ["mouth", "nose", "left_eye"], "la boca, la nariz y el ojo izquierdo"),
+        ("ne", ["mouth", "nose", "left_eye"], "मुख, नाक र बायाँ आँखा"),
         ("ru", ["mouth"], "рот"),
         ("ru", ["mouth", "nose", "left_eye", "chin"], "рот, нос, левый глаз и подбородок"),
     ],
@@ -306,6 +337,11 @@ def test_parts_are_joined_as_the_language_does(lang: str, parts: list[str], word
     ("lang", "sentence"),
     [
         ("en", "The models reacted mostly to the mouth and the right jaw line, in 2 of 3 moments."),
+        (
+            "es",
+            "Los modelos reaccionaron sobre todo ante la boca y la línea derecha de la mandíbula, en 2 de 3 momentos.",
+        ),
+        ("ne", "मोडेलहरूले 3 मध्ये 2 क्षणमा मुख्यतः मुख र दायाँ बङ्गाराको रेखामा प्रतिक्रिया देखाए।"),
         ("ru", "Сильнее всего модели отреагировали здесь: рот и линия челюсти справа (моменты: 2 из 3)."),
     ],
 )
@@ -347,9 +383,9 @@ def raise_with_params(code: str) -> TelltaleError:
 @pytest.mark.parametrize("code", sorted(ALL_CODES))
 def test_error_is_described_in_sentences(code: str, lang: str) -> None:
     words = describe_error(raise_with_params(code), lang=lang)
-    assert words.endswith(".")
+    assert words.endswith(STOP[lang])
     assert "{" not in words
-    assert words.count(".") >= 2, "what went wrong and what to do next"
+    assert words.count(STOP[lang]) >= 2, "what went wrong and what to do next"
 
 
 def test_error_says_what_happened() -> None:
@@ -359,3 +395,5 @@ def test_error_says_what_happened() -> None:
         "Cut out the passage in question or choose a smaller copy."
     )
     assert "123,5 МБ" in describe_error(error, lang="ru")
+    assert "123,5 MB" in describe_error(error, lang="es")
+    assert "123.5 MB" in describe_error(error, lang="ne")
