@@ -238,8 +238,11 @@ def deploy(
 
     with exit_on_error(lang):
         shipment = plan_push(space)
-        size_mb = round(shipment.n_bytes / MIB, 1)
-        params = {"n_files": len(shipment.files), "size_mb": size_mb, "name": shipment.repo_id}
+        params: dict[str, str | int | float | list[str]] = {
+            "n_files": len(shipment.files),
+            "size_mb": round(shipment.n_bytes / MIB, 1),
+            "name": shipment.repo_id,
+        }
         typer.echo(render("cli.deploy.plan", params, lang=lang))
         if dry_run:
             typer.echo("\n".join(shipment.files))

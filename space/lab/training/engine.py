@@ -83,8 +83,8 @@ def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
 
 def same_until(ours: Recipe, theirs: Recipe, step: int) -> bool:
     """Whether two recipes do the same in every step before this one, so that a run may go on by the other."""
-    planned = {"phases": (), "cosine_images": None, "cooldown_images": 0, "note": ""}
-    if replace(ours, **planned) != replace(theirs, **planned):
+    drawn = [replace(r, phases=(), cosine_images=None, cooldown_images=0, note="") for r in (ours, theirs)]
+    if drawn[0] != drawn[1]:
         return False
     plans = [(recipe, make_schedule(recipe)) for recipe in (ours, theirs)]
     if step > min(schedule.n_steps for _, schedule in plans):
