@@ -14,7 +14,7 @@ from space.settings import SHARED
 from space.texts import make_text
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"
-VOID = {"meta", "img", "br", "hr", "input", "link", "path", "circle", "rect"}
+VOID = {"meta", "img", "br", "hr", "input", "link", "path", "circle", "rect", "line", "polyline"}
 
 
 def example_report() -> Report:

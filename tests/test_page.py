@@ -5,29 +5,41 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
 from space.analysis.report import to_json
 from space.contract import Analysis, MemberInfo, Text, VerdictCode
-from space.errors import ALL_CODES, InternalError, RequestError, SourceError, TelltaleError, WeightsError
-from space.service.page import checks
-from space.service.page.html import (
-    EXAMPLES,
-    render_document,
-    render_error,
-    render_progress,
-    render_shell,
-)
-from space.service.page.page import show_event
-from space.service.page.report_html import data_uri, make_strip, render_report
-from space.settings import SHARED, Limits
+from space.errors import ALL_CODES, InternalError, SourceError, TelltaleError
+from space.models.weights import SHIPPED
+from space.service.page.atlas import read_atlas
+from space.service.page.html import EXAMPLES, TABS, About, render_error, render_shell
+from space.service.page.job_html import render_job
+from space.service.page.measured import Models, read_models
+from space.service.page.report_html import data_uri, render_report, render_saved
+from space.service.views import LAST, STAGES, JobView, Preliminary, Stage
+from space.settings import SHARED, Settings
 from space.texts import describe_error, languages, load_texts, render, translate
 from tests.analyses import Outline, example_report, image_analysis, make_analysis, tidy, with_pictures
 
 LANGUAGES = languages()
 CODES: tuple[VerdictCode, ...] = get_args(VerdictCode)
+JOB = "0f" * 16
+MODELS = read_models(SHIPPED)
+
+
+def from_shipped(analysis: Analysis, models: Models = MODELS) -> Analysis:
+    """An analysis by the models whose cards are at hand."""
+    members = tuple(
+        MemberInfo(card.name, card.architecture, card.version, models.weights[card.name], card.sha256)
+        for card in models.cards
+    )
+    ensemble = replace(
+        analysis.report.ensemble, name=models.record.name, version=models.record.version, members=members
+    )
+    return replace(analysis, report=replace(analysis.report, ensemble=ensemble))
 
 
 # --- verdicts ---------------------------------------------------------------------------------
@@ -49,13 +61,40 @@ def test_verdict_is_shown_with_reasons_and_next_step(code: VerdictCode, lang: st
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_estimate_is_a_detail_and_no_verdict_of_its_own(code: VerdictCode) -> None:
-    analysis = make_analysis(code)
-    html = render_report(analysis, lang="en")
-    before, details = html.split('<details class="tt-details">')
+def test_estimate_stands_apart_from_the_verdict(code: VerdictCode) -> None:
+    html = render_report(make_analysis(code), lang="en")
     estimate = "Calibrated estimate of manipulation: 0.82 (95 % interval 0.71 to 0.88)"
-    assert (estimate in details) == (code != "not_applicable")
-    assert "0.82" not in before
+    assert (estimate in html) == (code != "not_applicable")
+    verdict = html[: html.index("</section>")]
+    assert "0.82" not in verdict
+    assert "%" not in verdict
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_figures_are_those_of_the_models_that_answered(lang: str) -> None:
+    analysis = from_shipped(make_analysis("strong"))
+    ours = tidy(Outline(render_report(analysis, lang=lang, models=MODELS)).words)
+    auc = next(metric for metric in MODELS.record.metrics if metric.name == "auc")
+    value = f"{100 * auc.value:.1f}".replace(".", load_texts(lang)["number.decimal"])
+    assert render("page.metric.auc.sentence", {"value": value}, lang=lang) in ours
+    assert str(auc.n) in ours
+    assert auc.dataset in ours
+    for others in (
+        render_report(analysis, lang=lang),
+        render_report(make_analysis("strong"), lang=lang, models=MODELS),
+    ):
+        words = tidy(Outline(others).words)
+        assert load_texts(lang)["page.sure.unknown"] in words
+        assert auc.dataset not in words
+
+
+@pytest.mark.parametrize("credentials", [None, "present", "absent"])
+def test_content_credentials_are_told_and_not_vouched_for(credentials: str | None) -> None:
+    analysis = make_analysis("little")
+    source = replace(analysis.report.source, credentials=credentials)
+    words = Outline(render_report(replace(analysis, report=replace(analysis.report, source=source)), lang="en")).words
+    assert ("Present (C2PA), not verified here." in words) == (credentials == "present")
+    assert ("None found (C2PA)." in words) == (credentials == "absent")
 
 
 def test_without_a_face_there_is_nothing_to_look_at() -> None:
@@ -63,7 +102,7 @@ def test_without_a_face_there_is_nothing_to_look_at() -> None:
     assert not page.find("img")
     assert not page.find("table", **{"class": "tt-parts"})
     assert "People found" not in page.words
-    assert page.find("button", **{"data-download": "json"})
+    assert "tt-timeline" not in page.classes()
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if code != "not_applicable"])
@@ -95,18 +134,27 @@ def test_each_person_has_a_verdict_of_their_own() -> None:
 def test_a_photo_has_no_moments_in_time() -> None:
     page = Outline(render_report(image_analysis(), lang="en"))
     assert "Seen in the picture" in page.words
-    assert "tt-strip" not in page.classes()
-    assert page.find("img", alt="Face of person 1 with the heat map laid over it")
+    assert "tt-timeline" not in page.classes()
+    assert any(str(a["alt"]).startswith("Face of person 1 with the heat map laid over it.") for a in page.find("img"))
 
 
-def test_strip_lies_over_the_clip() -> None:
-    report = example_report()
-    strip = make_strip(report.tracks[1], report.source.duration_s)
-    assert strip is not None
-    assert [bar.usable for bar in strip.bars] == [frame.quality.usable for frame in report.tracks[1].frames]
-    assert all(0 <= bar.left <= 100 and 0 <= bar.height <= 100 for bar in strip.bars)
-    assert [bar.left for bar in strip.bars] == sorted(bar.left for bar in strip.bars)
-    assert (strip.low, strip.high) == (0.0500922, max(frame.p_fake for frame in report.tracks[1].frames))
+@pytest.mark.parametrize("job", [None, JOB])
+def test_only_a_report_on_the_page_has_something_to_press(job: str | None) -> None:
+    page = Outline(render_report(make_analysis("strong"), lang="en", job=job))
+    assert bool(page.find("button")) == (job is not None)
+    assert [a["href"] for a in page.find("a", download=None)] == (  # type: ignore[arg-type]
+        [f"page/jobs/{JOB}/report.html?lang=en", f"page/jobs/{JOB}/report.json"] if job else []
+    )
+
+
+def test_every_map_has_a_place_in_the_switch() -> None:
+    html = render_report(make_analysis("strong"), lang="en")
+    page = Outline(html)
+    values = {str(a["value"]) for a in page.find("input", type="radio")}
+    shown = {str(a["data-view"]) for a in page.find("figure") if "data-view" in a}
+    assert values == shown | {"pair"}
+    for value in values - {"pair", "crop", "overlay"}:
+        assert f'[value="{value}"]:checked) [data-view="{value}"]' in html
 
 
 def test_the_document_for_programs_is_the_report() -> None:
@@ -119,6 +167,7 @@ def test_the_document_for_programs_is_the_report() -> None:
 
 # --- strangers' words -------------------------------------------------------------------------
 
+ABOUT = About(Settings(), models=MODELS)
 EVIL = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\" style=x '"
 
 
@@ -155,18 +204,22 @@ def test_strings_of_an_error_stay_strings() -> None:
 
 
 def test_query_of_the_page_stays_a_query() -> None:
-    page = Outline(render_shell(Limits(), {"lang": '"><script>', "__theme": "dark"}, lang="en"))
-    assert [a["href"] for a in page.find("a")] == ["?lang=en&__theme=dark", "?lang=ru&__theme=dark"]
+    page = Outline(render_shell(ABOUT, {"lang": '"><script>', "__theme": "dark"}, lang="en"))
+    links = [a["href"] for a in page.find("a") if "hreflang" in a]
+    assert links == [f"?lang={lang}&__theme=dark" for lang in LANGUAGES]
     assert not page.find("script")
 
 
 # --- errors, progress, the rest of the page ---------------------------------------------------
 
 
+def kinds_below(kind: type[TelltaleError]) -> list[type[TelltaleError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in kinds_below(child))]
+
+
 def make_error(code: str) -> TelltaleError:
     params = dict.fromkeys(re.findall(r"{(\w+)}", load_texts("en")[f"error.{code}"]), 7)
-    kinds: tuple[type[TelltaleError], ...] = (SourceError, RequestError, WeightsError, InternalError)
-    return next(kind for kind in kinds if code in kind.codes)(code, **params)
+    return next(kind for kind in kinds_below(TelltaleError) if code in kind.codes)(code, **params)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -180,48 +233,77 @@ def test_error_says_what_happened_and_never_looks_like_a_verdict(code: str, lang
     assert not any(load_texts(lang)[f"verdict.{code}"] in page.words for code in CODES)
 
 
+def view_of(stage: Stage, **values: Any) -> JobView:
+    return JobView(job_id=JOB, stage=stage, fraction=values.pop("fraction", 0.25), created=0.0, expires=1.0, **values)
+
+
+def show(view: JobView, lang: str = "en", analysis: Analysis | None = None) -> Outline:
+    def get() -> Analysis:
+        assert analysis is not None, "only what is done has a report"
+        return analysis
+
+    return Outline(render_job(view, get, lang=lang))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in LAST])
+def test_every_stage_has_its_words(stage: Stage, lang: str) -> None:
+    page = show(view_of(stage), lang)
+    assert [a["data-outcome"] for _, a in page.elements if "data-outcome" in a] == ["running"]
+    assert len(page.find("li", **{"aria-current": "step"})) == 1
+    assert tidy(page.words).strip()
+    assert page.find("button", **{"data-action": "stop"})
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize(
-    ("event", "outcome", "text_id"),
+    ("view", "outcome", "text_id"),
     [
-        (checks.Waiting(n_ahead=3), "running", "page.waiting"),
-        (checks.Loading(), "running", "page.loading"),
-        (checks.Working("faces", 0.25), "running", "stage.faces"),
-        (checks.Failed(InternalError("internal")), "notice", "error.internal"),
-        (checks.Busy(), "notice", "page.busy"),
-        (checks.Stopped(), "notice", "page.stopped"),
-        (checks.Finished(make_analysis("some")), "report", "verdict.some"),
+        (view_of("failed", error=InternalError("internal")), "notice", "error.internal"),
+        (view_of("failed", error=make_error("server_restarted")), "notice", "error.server_restarted.next"),
+        (view_of("cancelled"), "notice", "page.stopped"),
+        (view_of("done"), "report", "verdict.some"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: getattr(value, "stage", None),
 )
-def test_event_is_shown(event: checks.Event, outcome: str, text_id: str, lang: str) -> None:
-    page = Outline(show_event(event, lang=lang))
+def test_an_end_is_shown(view: JobView, outcome: str, text_id: str, lang: str) -> None:
+    page = show(view, lang, make_analysis("some"))
     assert [a["data-outcome"] for _, a in page.elements if "data-outcome" in a] == [outcome]
     assert load_texts(lang)[text_id] in page.words
 
 
 def test_a_report_that_cannot_be_shown_is_our_fault(caplog: pytest.LogCaptureFixture) -> None:
     without_pictures = replace(make_analysis("strong"), pictures={})
-    assert "Something went wrong on our side." in show_event(checks.Finished(without_pictures), lang="en")
+    assert "Something went wrong on our side." in show(view_of("done"), analysis=without_pictures).words
     assert "KeyError" in caplog.text
 
 
-@pytest.mark.parametrize("stage", [row["id"] for row in json.loads((SHARED / "verdicts.json").read_text())["stages"]])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_stage_has_its_words(stage: str, lang: str) -> None:
-    assert render(f"stage.{stage}", lang=lang) in show_event(checks.Working(stage, 0.5), lang=lang)
+def test_who_waits_hears_how_many_come_first() -> None:
+    assert "Checks ahead of this one: 3." in show(view_of("queued", n_ahead=3)).words
 
 
-@pytest.mark.parametrize(("fraction", "now"), [(0.0, "0"), (0.354, "35"), (1.0, "100"), (None, None)])
-def test_progress_tells_how_far_it_is(fraction: float | None, now: str | None) -> None:
-    (bar,) = Outline(render_progress("Finding faces", fraction, lang="en")).find("div", role="progressbar")
+@pytest.mark.parametrize("code", CODES)
+def test_a_preliminary_verdict_is_called_so(code: VerdictCode) -> None:
+    sentence = make_analysis(code).report.verdict.sentence
+    page = show(view_of("scores", preliminary=Preliminary(code, 0.5, sentence)))
+    assert "Preliminary:" in page.words
+    assert "this may change" in page.words
+    assert f"tt-{code}" in page.classes()
+    assert "tt-verdict" not in page.classes()
+
+
+@pytest.mark.parametrize(
+    ("stage", "fraction", "now"),
+    [("source", 0.0, "0"), ("faces", 0.354, "35"), ("pictures", 1.0, "100"), ("queued", 0.3, None)],
+)
+def test_progress_tells_how_far_it_is(stage: Stage, fraction: float, now: str | None) -> None:
+    (bar,) = show(view_of(stage, fraction=fraction)).find("div", role="progressbar")
     assert bar.get("aria-valuenow") == now
-    assert bar["aria-label"] == "Finding faces"
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_page_says_what_it_takes_and_what_it_cannot(lang: str) -> None:
-    page = Outline(render_shell(Limits(), {}, lang=lang))
+    page = Outline(render_shell(ABOUT, {}, lang=lang))
     words = tidy(page.words)
     expected = ["page.tagline", "page.privacy", "limit.no_proof", "limit.not_assessed", "limit.research_weights"]
     assert all(load_texts(lang)[text_id] in words for text_id in expected)
@@ -231,16 +313,57 @@ def test_page_says_what_it_takes_and_what_it_cannot(lang: str) -> None:
     assert current["lang"] == lang
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_tabs_have_panels(lang: str) -> None:
+    page = Outline(render_shell(ABOUT, {}, lang=lang))
+    tabs = page.find("button", role="tab")
+    panels = page.find("div", role="tabpanel")
+    assert [a["data-tab"] for a in tabs] == [a["data-panel"] for a in panels] == list(TABS)
+    assert [a["aria-controls"] for a in tabs] == [a["id"] for a in panels]
+    assert ["hidden" in a for a in panels] == [False, True, True, True]
+
+
+def test_figures_come_from_the_cards_or_are_missing() -> None:
+    with_cards = tidy(Outline(render_shell(ABOUT, {}, lang="en")).words)
+    without = tidy(Outline(render_shell(About(Settings()), {}, lang="en")).words)
+    assert MODELS.cards[0].data in with_cards
+    assert "Of 100 genuine faces" in with_cards
+    assert "Nothing has been measured" in without
+    assert "Of 100" not in without
+
+
+def test_examples_for_programs_name_this_server() -> None:
+    words = Outline(render_shell(ABOUT, {}, lang="en", base_url="https://here.example")).words
+    assert words.count("https://here.example") >= 4
+    assert "example.hf.space" not in words
+
+
+def test_the_atlas_says_so_while_nothing_is_measured(tmp_path: Path) -> None:
+    assert read_atlas(tmp_path / "atlas.json") is None
+    assert "has not been measured yet" in Outline(render_shell(ABOUT, {}, lang="en")).words
+
+
+def test_the_atlas_shows_what_was_measured(tmp_path: Path) -> None:
+    names = [part["id"] for part in json.loads((SHARED / "parts.json").read_text(encoding="utf-8"))["parts"]]
+    parts = [{"name": name, "share": 0.02 if name != "mouth" else 0.76, "lift": 0.5} for name in names]
+    path = tmp_path / "atlas.json"
+    path.write_text(json.dumps({"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts}]}))
+    words = tidy(Outline(render_shell(About(Settings(), atlas=read_atlas(path)), {}, lang="en")).words)
+    assert "12 manipulated videos" in words
+    assert words.index("Mouth76 %") < words.index("Left eye2 %")
+    assert "has not been measured yet" not in words
+
+
 # --- a saved report ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_saved_report_needs_nothing_else(lang: str) -> None:
-    article = render_report(make_analysis("strong"), lang=lang)
-    html = render_document(article, title="A <title>", lang=lang)
+    analysis = make_analysis("strong")
+    html = render_saved(analysis, lang=lang)
     page = Outline(html.removeprefix("<!doctype html>"))
-    assert article in html
-    assert "<title>A &lt;title&gt;</title>" in html
+    assert render_report(analysis, lang=lang) in html
+    assert f"<title>Telltale: {load_texts(lang)['verdict.strong']}</title>" in html
     assert all(str(image["src"]).startswith("data:image/") for image in page.find("img"))
     assert not page.find("script")
     assert not page.find("link")

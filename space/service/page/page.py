@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,12 +25,12 @@ from space.service.page.languages import pick_language
 from space.service.page.measured import read_models
 from space.service.page.palette import load_palette, palette_css
 from space.service.page.routes import EXAMPLES_FOLDER, page_routes, show_page_instead
-from space.service.service import Service, open_service, service_routes
-from space.service.settings import settings_from
+from space.service.service import Service, open_service, repeating, service_routes
+from space.service.settings import KEPT_S, SWEEP_S, settings_from
 from space.settings import MAX_FRAMES, MIN_FRAMES
 from space.texts import FALLBACK_LANGUAGE, languages
 
-MAX_SESSIONS = 64  # whom Gradio may remember; there is nothing in it
+MAX_SESSIONS = 64  # whose last answers Gradio may remember
 MAX_EVENTS = 64  # that Gradio queues; how many checks may wait is up to the jobs
 
 
@@ -40,7 +41,9 @@ def open_page() -> None:
     with open_service(settings_from(os.environ)) as service:
         service.models.warm_up()
         about = tell_about(service)
-        build_page(service, about).launch(**launch_options(service, about))
+        page = build_page(service, about)
+        with repeating(SWEEP_S, lambda: forget_sessions(page, now=time.time())):
+            page.launch(**launch_options(service, about))
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -114,6 +117,19 @@ def launch_options(service: Service, about: About) -> dict[str, Any]:
             "exception_handlers": {404: show_page_instead},
         },
     }
+
+
+def forget_sessions(page: gr.Blocks, *, now: float) -> None:
+    """Drop what Gradio remembers of sessions: the last answer of each endpoint, which may be a report.
+
+    Args:
+        now: seconds since the epoch.
+    """
+    holder = page.state_holder
+    for session, used in list(holder.time_last_used.items()):
+        if now - used.timestamp() > KEPT_S:
+            holder.session_data.pop(session, None)
+            holder.time_last_used.pop(session, None)
 
 
 class Handlers:
