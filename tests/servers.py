@@ -29,6 +29,7 @@ class Server:
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     mcp: bool = False
+    plain: bool = False  # without Gradio, whose loading takes most of a start: see ``begin_plainly``
     private: bool = False  # no data folder is chosen for it
     url: str = ""
 
@@ -57,6 +58,7 @@ class Server:
             "control": str(self.control),
             "settings": {"exempt_loopback": True, **self.settings},
             "mcp": self.mcp,
+            "plain": self.plain,
         }
         (self.control / "url").unlink(missing_ok=True)
         with self.log.open("ab") as log:
@@ -123,6 +125,16 @@ class Server:
         event_id: str = answer.json()["event_id"]
         return event_id
 
+    def begin_plainly(self, **body: Any) -> dict[str, Any]:
+        """The first view of a job, or its refusal; where there is no Gradio."""
+        view: dict[str, Any] = httpx.post(f"{self.url}/begin", json=body, timeout=ANSWER_S).json()
+        return view
+
+    def check_plainly(self, **body: Any) -> dict[str, Any]:
+        """The last view of a job; where there is no Gradio."""
+        first = self.begin_plainly(**body)
+        return first if first["error"] else self.end(body["job_id"])
+
     def events(self, name: str, event_id: str) -> Iterator[dict[str, Any]]:
         """A call's views. Closing the iterator drops the connection."""
         kind = ""
@@ -152,9 +164,9 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path, *, mcp: bool = False, **settings: Any) -> Iterator[Server]:
+def running(folder: Path, *, mcp: bool = False, plain: bool = False, **settings: Any) -> Iterator[Server]:
     """A server for the length of the block."""
-    server = Server(folder, settings, mcp)
+    server = Server(folder, settings, mcp, plain)
     try:
         server.start()
         yield server

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from space.analysis.report import to_json
+from space.service.service import delete_abandoned
 from tests.servers import ANSWER_S, Server, running
 from tests.services import ANALYSIS, PLAINTEXT, bytes_below, new_id, until
 
@@ -23,31 +24,33 @@ SECRET = PLAINTEXT[:21]
 URL = "https://example.org/a-secret-video"
 
 
-def begin_at(server: Server, stage: str) -> tuple[str, str]:
-    """A job that is held up at a stage, and the id of its call's events."""
-    job_id = new_id()
-    server.hold(stage)
-    if stage == "download":
-        event_id = server.begin("check_url", job_id=job_id, url=URL)
-    else:
-        event_id = server.begin("check_upload", job_id=job_id, upload=server.send())
+def source_of(server: Server, stage: str) -> dict[str, str]:
+    return {"url": URL} if stage == "download" else {"upload": server.send()}
+
+
+def wait_at(server: Server, stage: str, job_id: str) -> None:
     server.wait_for(f"at-{stage}")
     until(lambda: server.view(job_id)["stage"] == stage)
-    return job_id, event_id
 
 
 # --- the server is killed ---------------------------------------------------------------------
 
 
 def test_a_server_killed_at_any_stage_leaves_no_stuck_job_and_no_plaintext(tmp_path: Path) -> None:
-    server = Server(tmp_path)
+    server = Server(tmp_path, plain=True)
     ends: dict[str, Any] = {}
     try:
         server.start()
         done = new_id()
-        assert server.call("check_upload", job_id=done, upload=server.send())[-1]["stage"] == "done"
+        assert server.check_plainly(job_id=done, upload=server.send())["stage"] == "done"
         for stage in STAGES:
-            job_id, _ = begin_at(server, stage)
+            if stage == "loading":  # which is done once by every server
+                server.kill()
+                server.start()
+            job_id = new_id()
+            server.hold(stage)
+            server.begin_plainly(job_id=job_id, **source_of(server, stage))
+            wait_at(server, stage, job_id)
             waiting = server.send()
             assert SECRET not in bytes_below(tmp_path)
             server.kill()
@@ -56,10 +59,10 @@ def test_a_server_killed_at_any_stage_leaves_no_stuck_job_and_no_plaintext(tmp_p
             server.start()
             ends[stage] = server.view(job_id)
             assert list((server.data / "vault").iterdir()) == [], "what no key is left for goes"
-            (refused,) = server.call("check_upload", job_id=new_id(), upload=waiting)
+            refused = server.check_plainly(job_id=new_id(), upload=waiting)
             assert refused["error"]["code"] == "upload_unknown"
             assert server.view(done)["report"] == to_json(ANALYSIS.report)
-        assert server.call("check_upload", job_id=new_id(), upload=server.send())[-1]["stage"] == "done"
+            assert server.check_plainly(job_id=new_id(), upload=server.send())["stage"] == "done"
     finally:
         server.stop()
     assert {stage: view["error"]["code"] for stage, view in ends.items()} == dict.fromkeys(STAGES, "server_restarted")
@@ -71,13 +74,14 @@ def test_a_server_killed_at_any_stage_leaves_no_stuck_job_and_no_plaintext(tmp_p
 def test_a_server_killed_without_a_data_folder_of_its_own_leaves_nothing_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from space.service.service import delete_abandoned
-
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    server = Server(tmp_path / "server", private=True)
+    server = Server(tmp_path / "server", plain=True, private=True)
     try:
         server.start()
-        begin_at(server, "faces")
+        job_id = new_id()
+        server.hold("faces")
+        server.begin_plainly(job_id=job_id, upload=server.send())
+        wait_at(server, "faces", job_id)
         (left,) = tmp_path.glob("telltale-*")
         delete_abandoned(tmp_path)
         assert left.exists(), "it is in use"
@@ -95,10 +99,12 @@ def test_a_server_killed_without_a_data_folder_of_its_own_leaves_nothing_for_lon
 
 
 def test_a_client_that_vanishes_at_any_stage_finds_its_report(tmp_path: Path) -> None:
-    with running(tmp_path, mcp=False) as server:
+    with running(tmp_path) as server:
         for stage in STAGES[:1] + STAGES[2:]:  # models are loaded once
-            job_id, event_id = begin_at(server, stage)
-            views = server.events("check_url" if stage == "download" else "check_upload", event_id)
+            name, job_id = "check_url" if stage == "download" else "check_upload", new_id()
+            server.hold(stage)
+            views = server.events(name, server.begin(name, job_id=job_id, **source_of(server, stage)))
+            wait_at(server, stage, job_id)
             assert next(views)["job_id"] == job_id
             views.close()  # type: ignore[attr-defined]
             server.release()
@@ -108,7 +114,7 @@ def test_a_client_that_vanishes_at_any_stage_finds_its_report(tmp_path: Path) ->
 
 @pytest.mark.parametrize("path", ["/api/v1/uploads", "/gradio_api/upload"])
 def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path, path: str) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, plain=True) as server:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port)) as connection:
             head = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 50000000\r\nHost: localhost\r\n"
