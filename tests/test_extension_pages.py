@@ -1,6 +1,7 @@
 """The extension's own pages as a person meets them: popup, settings, consent, history. What pages say is only quoted.
 
 The background is played by the tests here: it answers as extension/README.md says.
+The reason for one long file: a browser takes seconds to start, and all pages share one.
 """
 
 from __future__ import annotations
