@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from typing import get_args
 
@@ -103,7 +104,14 @@ def test_every_language_has_its_letters(lang: str) -> None:
     kinds = ("verdict.", "reason.", "part.", "parts.", "share.preview.")
     for text_id, words in load_texts(lang).items():
         if text_id.startswith(kinds):
-            assert set_lines(words, width_px=500, max_lines=20, sizes=range(20, 19, -1), weight="Bold").lines
+            filled = re.sub(r"{\w+}", "12", words.replace("{parts}", load_texts(lang)["part.right_jaw"]))
+            assert set_lines(filled, width_px=500, max_lines=20, sizes=range(20, 19, -1), weight="Bold").lines
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="this Pillow has no complex text layout")
+def test_letters_are_joined_as_asked() -> None:
+    """Nepali writes its eyelash ra with a zero-width joiner, for which a font needs no letter."""
+    assert (drawn("गर्\u200dयो") != drawn("गर्यो")).any()
 
 
 def drawn(words: str) -> NDArray[np.int64]:

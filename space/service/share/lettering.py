@@ -18,6 +18,7 @@ FAMILIES = ("NotoSans", "NotoSansDevanagari")
 LINE_HEIGHT = 1.22  # of the letters' size
 MAX_LETTERS = 500  # of words to be set; more than there is room for
 NOT_A_LETTER = "\U0010ffff"
+JOINERS = "\u200c\u200d"  # never drawn: they tell the layout how to join the letters beside them
 
 Weight = Literal["Regular", "Bold"]
 
@@ -110,7 +111,7 @@ def pick_font(word: str, size_px: int, weight: Weight) -> ImageFont.FreeTypeFont
     """
     families = FAMILIES if features.check("raqm") else FAMILIES[:1]  # Devanagari needs its complex text layout
     for family in families:
-        if all(_has(family, letter) for letter in word):
+        if all(_has(family, letter) or letter in JOINERS for letter in word):
             return _load(family, size_px, weight)
     raise MissingLettersError(f"no font here has all letters of {word!r}")
 
