@@ -15,7 +15,8 @@ from space.contract import Analysis, Verdict
 from space.intake.links import FetchedLink
 from space.intake.vault import Sealed, Vault
 from space.service.analyses import Analyse, Models, Progress, Video
-from space.service.jobs import Jobs
+from space.service.callers import EXEMPT
+from space.service.jobs import Jobs, UploadSource
 from space.service.reports import Reports
 from space.service.settings import ServiceSettings
 from space.service.sources import Fetch
@@ -111,6 +112,12 @@ class World:
     def seal(self, content: bytes = PLAINTEXT) -> Sealed:
         self.sealed.append(seal(self.vault, content))
         return self.sealed[-1]
+
+    def begin(self, job_id: str | None = None, *, caller: str = EXEMPT) -> str:
+        """Begin the check of an upload; its job's id."""
+        job_id = job_id or new_id()
+        self.jobs.accept(job_id, UploadSource(self.seal()), caller=caller)
+        return job_id
 
     def n_videos(self) -> int:
         return len(list((self.data / "vault").iterdir()))
