@@ -88,9 +88,12 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 def describe_recipe(recipe: Recipe) -> str:
     """A recipe in a line, for the card."""
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
+    kinds = [(recipe.self_blend_share, "self-blended"), (recipe.swap_share, "swapped")]
+    forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)
+    rate = "cosine" if recipe.decay == "cosine" else f"falling over the last {recipe.cooldown_images} images"
     return (
         f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), "
         f"twins in a batch of {2 * recipe.batch_pairs}, "
-        f"{recipe.self_blend_share:.0%} self-blended, region head, AdamW {recipe.peak_lr:g} cosine, "
+        f"{forged}, region head, AdamW {recipe.peak_lr:g} {rate}, "
         f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"
     )

@@ -24,7 +24,7 @@ from space.errors import SourceError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
-from space.lab.training.calibration import expected_calibration_error, fit_calibration, verdict_levels
+from space.lab.training.calibration import expected_calibration_error, fit_calibration, fit_weights, verdict_levels
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
@@ -46,7 +46,7 @@ from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.1"
+VERSION = "0.2"
 DATA = (
     "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
     "Dolhansky et al. 2020, for research)"
@@ -97,7 +97,7 @@ def ship_runs(
     fit = calibration_half(runs[0].predictions.sources)
     cards = [_ship_member(run, fit, out) for run in runs]
     logits = {run.member_name: run.predictions.logits for run in runs}
-    weights = tuple(1 / len(runs) for _ in runs)
+    weights = _weights(cards, runs, fit)
     draft = _draft_record(cards, weights, min_bits_per_pixel)
     combination = Combination(
         tuple(card.name for card in cards), weights, tuple(card.calibration for card in cards), draft
@@ -135,6 +135,13 @@ def ship_runs(
     )
     write_record(record, out / ENSEMBLE_FILE)
     return sorted(out.iterdir())
+
+
+def _weights(cards: Sequence[Card], runs: Sequence[FinishedRun], fit: NDArray[np.bool_]) -> tuple[float, ...]:
+    """The members' shares, fitted to the calibration half."""
+    pairs = zip(cards, runs, strict=True)
+    logits = np.stack([card.calibration.logit(run.predictions.logits[fit]) for card, run in pairs])
+    return tuple(round(float(share), 3) for share in fit_weights(runs[0].predictions.labels[fit], logits))
 
 
 def calibration_half(names: Sequence[str]) -> NDArray[np.bool_]:
