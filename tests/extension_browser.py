@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from playwright.sync_api import BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from extension.pack import EXTENSION, packed_files
 from tests.fixture_sites import MEDIA, SITE
@@ -143,18 +143,25 @@ def extension_rig(chromium: str, extension: Path, profile: Path, *, locale: str 
         workers = context.service_workers
         worker = workers[0] if workers else context.wait_for_event("serviceworker")
         origin = worker.url.partition("background/")[0]
+        # Shown at the first start, whenever the worker gets to it: it would come in front of what a test looks at.
+        wait_until(lambda: [page for page in context.pages if page.url.endswith("/consent/consent.html")])[0].close()
         remote = context.new_page()
         remote.goto(f"{origin}ask/ask.css")  # a page of the extension's origin that does nothing by itself
         yield Rig(context, origin, remote)
         context.close()
 
 
+class Session(Protocol):
+    """Speaks the developer tools' protocol with a page."""
+
+    def send(self, method: str, params: dict[str, Any] | None = None) -> Any: ...
+
+
 class Surface:
     """What the extension shows in a page: in a closed shadow root, so out of the page's own reach."""
 
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._session: CDPSession = page.context.new_cdp_session(page)
+    def __init__(self, page: Page | Session) -> None:
+        self._session: Session = page.context.new_cdp_session(page) if isinstance(page, Page) else page
 
     def _find(self) -> str | None:
         root = self._session.send("DOM.getDocument", {"depth": -1, "pierce": True})["root"]
@@ -195,7 +202,9 @@ class Surface:
           return [x + width / 2, y + height / 2];
         }""".replace("SELECTOR", json.dumps(selector))
         x, y = self.evaluate(script)
-        self._page.mouse.click(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            event = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            self._session.send("Input.dispatchMouseEvent", event)
 
 
 def _find_surface(node: dict[str, Any]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import { currentWords, describeProblem } from './words.js';
 /** @typedef {import('../lib/api.js').JobView} JobView */
 
 const POLL_MS = 450; // so that a verdict is seen within a second
+const SILENT_POLL_MS = 2000; // a Space that starts is left in peace
 const WATCHED_MS = 15_000; // after the last question nobody is looking any more
 const SILENCE_MS = 5 * 60_000; // a Space that does not answer for longer has lost the check
 const ALARM = 'follow';
@@ -42,7 +43,8 @@ export async function follow(jobId) {
     await chrome.alarms.create(ALARM, { periodInMinutes: 0.5 });
     while (Date.now() - (watched.get(jobId) ?? 0) < WATCHED_MS) {
       if (!(await askOnce(jobId))) return;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const isSilent = Boolean((await loadJob(jobId))?.problem);
+      await new Promise((resolve) => setTimeout(resolve, isSilent ? SILENT_POLL_MS : POLL_MS));
     }
   } finally {
     followed.delete(jobId);

@@ -3,7 +3,7 @@
 
 import { addJob, loadSettings, makeJob, watchSettings } from '../lib/state.js';
 import { forgetPages } from './checks.js';
-import { findPending, followAll } from './follow.js';
+import { findPending, follow, followAll } from './follow.js';
 import { makeMenus, onCommand, onMenu } from './menus.js';
 import { answerMessage } from './messages.js';
 import { runOnSites } from './sites.js';
@@ -19,10 +19,7 @@ chrome.runtime.onInstalled.addListener(({ reason }) => {
   if (reason === 'install') void chrome.tabs.create({ url: chrome.runtime.getURL('consent/consent.html') });
 });
 
-chrome.runtime.onStartup.addListener(() => {
-  void settle();
-  void resume();
-});
+chrome.runtime.onStartup.addListener(() => void settle());
 
 chrome.alarms.onAlarm.addListener(() => void followAll());
 chrome.contextMenus.onClicked.addListener((click, tab) => void onMenu(click, tab));
@@ -41,12 +38,14 @@ async function settle() {
   await runOnSites(await loadSettings());
 }
 
-/** Checks that the browser's end interrupted: the Space went on with them. */
+/** Checks that the browser's end interrupted: the Space went on with them. There are none in a worker that only slept. */
 async function resume() {
-  for (const pending of await findPending()) await addJob(makeJob({ ...pending, stage: 'accepted' }));
-  await chrome.alarms.create('follow', { periodInMinutes: 0.5 });
-  await followAll();
+  const interrupted = await findPending();
+  for (const pending of interrupted) await addJob(makeJob({ ...pending, stage: 'accepted' }));
+  for (const { job_id } of interrupted) void follow(job_id);
 }
+
+void resume();
 
 // Pages' scripts may not read settings and history. Firefox has no such switch; there they cannot be told apart.
 void chrome.storage.local.setAccessLevel?.({ accessLevel: 'TRUSTED_CONTEXTS' });

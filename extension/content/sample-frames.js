@@ -3,7 +3,7 @@
 
 import { isPlaying, isTainted } from './describe-video.js';
 import { findTimes, N_FRAMES, planWatching } from './plan-sampling.js';
-import { pause } from './wait-for.js';
+import { pause, untilSeen } from './wait-for.js';
 import { windVideo } from './wind-video.js';
 
 /** @typedef {import('./grab-frame.js').Picture} Picture */
@@ -40,10 +40,11 @@ const FEWEST_FRAMES = 4; // as space/settings.py
 export async function sampleBySeeking(video, { grab, signal, progress, least_ms = BREATH_MS, n_frames = N_FRAMES }) {
   const times = findTimes(video, n_frames);
   if (!times) throw new CaptureError('unreadable');
-  const end = performance.now() + TOTAL_MS;
+  let end = performance.now() + TOTAL_MS;
   /** @type {Sample[]} */
   const samples = [];
   for (const [i, time_s] of times.entries()) {
+    end += await untilSeen(signal);
     if (performance.now() > end) break;
     if (await windVideo(video, time_s, signal)) samples.push({ time_s, ...(await read(grab, video)) });
     progress((i + 1) / times.length);

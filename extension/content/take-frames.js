@@ -6,7 +6,7 @@ import { isLive, isPlaying } from './describe-video.js';
 import { makeGrabber } from './grab-frame.js';
 import { closeCopy, openCopy } from './open-copy.js';
 import { CaptureError, sampleBySeeking, sampleByWatching } from './sample-frames.js';
-import { waitFor } from './wait-for.js';
+import { untilSeen, waitFor } from './wait-for.js';
 
 /** @typedef {import('../lib/api.js').SentFrame} SentFrame */
 /** @typedef {import('./sample-frames.js').Sample} Sample */
@@ -29,6 +29,7 @@ const SCREEN = { n_frames: 8, least_ms: 550 }; // browsers allow two pictures of
  */
 export async function takeFrames(video, { signal, progress, behindStill }) {
   const sampling = { grab: makeGrabber(), signal, progress };
+  await untilSeen(signal);
   if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) await probe(video, sampling.grab);
   const copy = await openCopy(video, signal);
   try {

@@ -32,3 +32,17 @@ export function waitFor(target, type, { signal, limit_ms, failure }) {
 export async function pause(duration_ms, signal) {
   await waitFor(new EventTarget(), 'never', { signal, limit_ms: Math.max(0, duration_ms) });
 }
+
+const AWAY_MS = 60_000; // then it goes on as well as it can
+
+/**
+ * Browsers hold up the videos of a page that nobody sees.
+ * @param {AbortSignal} signal
+ * @returns {Promise<number>} milliseconds waited
+ */
+export async function untilSeen(signal) {
+  if (document.visibilityState === 'visible') return 0;
+  const start = performance.now();
+  await waitFor(document, 'visibilitychange', { signal, limit_ms: AWAY_MS });
+  return performance.now() - start;
+}
