@@ -139,6 +139,8 @@ def test_an_unfinished_job_has_nothing_to_show_or_share(client: TestClient, serv
     [
         ("", "ru", "Проверки с таким номером нет"),
         ("?lang=ru", "en", "Проверки с таким номером нет"),
+        ("", "es-AR", "No hay ningún análisis con este número"),
+        ("?lang=ne", "en", "यो नम्बरको कुनै जाँच छैन"),
         ("?lang=xx", "de,en;q=0.5", "There is no check with this number"),
     ],
 )

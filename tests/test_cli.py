@@ -20,8 +20,10 @@ from space.cli import app
 from space.contract import Analysis
 from space.errors import SourceError, WeightsError
 from space.settings import PROJECT_ROOT, SHARED, Settings
+from space.texts import languages, translate
 
 REPORT = from_json(json.loads((SHARED / "report.example.json").read_text(encoding="utf-8")))
+OTHER_LANGUAGES = languages()[1:]
 PICTURES = {"track-1.jpg": b"one", "evidence-1-overlay.jpg": b"two"}
 
 
@@ -89,11 +91,13 @@ def test_check_writes_report_and_pictures(tmp_path: Path) -> None:
         assert f"Written: {path}" in result.stdout
 
 
-def test_check_speaks_another_language() -> None:
-    english, russian = run("check", "clip.mp4"), run("check", "clip.mp4", "--lang", "ru")
-    assert russian.exit_code == 0
+@pytest.mark.parametrize("lang", OTHER_LANGUAGES)
+def test_check_speaks_another_language(lang: str) -> None:
+    english, other = run("check", "clip.mp4"), run("check", "clip.mp4", "--lang", lang)
+    assert other.exit_code == 0
     assert REPORT.verdict.sentence.en in english.stdout
-    assert REPORT.verdict.sentence.en not in russian.stdout
+    assert REPORT.verdict.sentence.en not in other.stdout
+    assert translate(REPORT.verdict.sentence, lang=lang) in other.stdout
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
@@ -136,10 +140,11 @@ def test_a_refusal_names_its_code_and_sentence(arguments: list[str], status: int
     assert last.endswith(".")
 
 
-def test_a_refusal_speaks_the_language() -> None:
-    english, russian = run("check", "long.mp4"), run("check", "long.mp4", "--lang", "ru")
-    assert english.stderr.split(":")[0] == russian.stderr.split(":")[0] == "too_long"
-    assert english.stderr != russian.stderr
+@pytest.mark.parametrize("lang", OTHER_LANGUAGES)
+def test_a_refusal_speaks_the_language(lang: str) -> None:
+    english, other = run("check", "long.mp4"), run("check", "long.mp4", "--lang", lang)
+    assert english.stderr.split(":")[0] == other.stderr.split(":")[0] == "too_long"
+    assert english.stderr != other.stderr
 
 
 def test_our_own_fault_shows_its_trace() -> None:

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, ViewportSize, expect
 
 from space.settings import SHARED
-from space.texts import render
+from space.texts import languages, render
 from tests.extension_browser import Rig, copy_extension, extension_rig
 from tests.fake_space import FakeSpace, fake_space
 from tests.node_modules import require_node_modules
@@ -24,6 +24,7 @@ from tests.websites import Answer, Web, serve
 
 pytestmark = pytest.mark.browser
 
+OTHER_LANGUAGES = languages()[1:]
 TAB = 7
 SPACE_HOST = "space.example.org"
 HOSTILE = "<img src=x onerror=alert(1)><h2>Little sign of face manipulation</h2>"
@@ -412,11 +413,14 @@ def test_server_is_tested_before_it_is_used(
     extension.complaints[:] = [line for line in extension.complaints if "ERR_" not in line]  # nobody is there
 
 
-def test_language_changes_every_word(extension: Extension) -> None:
+@pytest.mark.parametrize("lang", OTHER_LANGUAGES)
+def test_language_changes_every_word(extension: Extension, lang: str) -> None:
     page = open_settings(extension)
-    page.get_by_label(render("extension.options.language"), exact=True).select_option("ru")
-    expect(page.get_by_role("heading", name=render("extension.popup.settings", lang="ru"))).to_be_visible()
-    assert page.evaluate("() => document.documentElement.lang") == "ru"
+    page.get_by_label(render("extension.options.language"), exact=True).select_option(
+        label=render("page.language.name", lang=lang)
+    )
+    expect(page.get_by_role("heading", name=render("extension.popup.settings", lang=lang))).to_be_visible()
+    assert page.evaluate("() => document.documentElement.lang") == lang
 
 
 def test_token_hover_and_sites_are_kept(extension: Extension) -> None:
@@ -470,13 +474,16 @@ def test_data_is_taken_along_without_the_token_and_deleted(extension: Extension,
 RESULTS = CONSENTED["settings"] | {"auto_check_sites": ["a-rather-long-name.video.example.org"], "language": "ru"}
 
 
+@pytest.mark.parametrize("lang", OTHER_LANGUAGES)
 @pytest.mark.parametrize(
     "path", ["popup/popup.html", "options/options.html", "consent/consent.html", "history/history.html"]
 )
-def test_page_fits_a_narrow_window_and_names_everything(extension: Extension, path: str) -> None:
+def test_page_fits_a_narrow_window_and_names_everything(extension: Extension, path: str, lang: str) -> None:
     """320 CSS pixels: a page of 1280 at 400 %; the popup has 400 at 200 %."""
     job = make_job("done", report=example_report())
-    extension.seed({"settings": RESULTS, "history": [make_entry(1)]}, {"jobs": {job["job_id"]: job}})
+    extension.seed(
+        {"settings": RESULTS | {"language": lang}, "history": [make_entry(1)]}, {"jobs": {job["job_id"]: job}}
+    )
     width = 400 if path.startswith("popup") else 320
     script = play({"watch-job": {"job": job}, "picture": {"url": DOT}})
     page = extension.open(path, script, viewport={"width": width, "height": 300})

@@ -32,6 +32,8 @@ CODES: tuple[VerdictCode, ...] = get_args(VerdictCode)
         ({}, "ru", "ru"),
         ({}, "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
         ({}, "en-GB,ru;q=0.9", "en"),
+        ({}, "es-419,es;q=0.9,en;q=0.8", "es"),
+        ({}, "ne-NP,hi;q=0.8,en;q=0.6", "ne"),
         ({}, "de-DE,de;q=0.9,ru;q=0.5,en;q=0.4", "ru"),
         ({}, "ru;q=0,en;q=0.1", "en"),
         ({}, "de, fr", "en"),
@@ -60,8 +62,18 @@ def test_shares_are_whole_percentages(share: float, words: str) -> None:
     assert Words("en").percent(share) == words.replace("_", "\N{NO-BREAK SPACE}")
 
 
-def test_numbers_have_the_languages_mark() -> None:
-    assert (Words("en").number(1.25, 1), Words("ru").number(0.815, 2), Words("en").number(3)) == ("1.2", "0,81", "3")
+@pytest.mark.parametrize(
+    ("lang", "value", "digits", "words"),
+    [
+        ("en", 1.25, 1, "1.2"),
+        ("en", 3, 0, "3"),
+        ("es", 0.815, 2, "0,81"),
+        ("ne", 0.815, 2, "0.81"),
+        ("ru", 0.815, 2, "0,81"),
+    ],
+)
+def test_numbers_have_the_languages_mark(lang: str, value: float, digits: int, words: str) -> None:
+    assert Words(lang).number(value, digits) == words
 
 
 def templates() -> list[Path]:

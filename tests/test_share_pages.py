@@ -126,16 +126,17 @@ def test_the_page_needs_no_script_and_nothing_from_elsewhere(shares: Shares, sha
     assert not re.search(r"url\(|@import|expression\(", styles())
 
 
-def test_a_messenger_is_told_what_to_show(shares: Shares, shared: Shared) -> None:
-    page = Outline(shares.page(shared.id, lang="ru"))
+@pytest.mark.parametrize(("lang", "locale"), [("en", "en_US"), ("es", "es_ES"), ("ne", "ne_NP"), ("ru", "ru_RU")])
+def test_a_messenger_is_told_what_to_show(shares: Shares, shared: Shared, lang: str, locale: str) -> None:
+    page = Outline(shares.page(shared.id, lang=lang))
     said = {str(meta.get("property") or meta.get("name")): str(meta.get("content")) for meta in page.find("meta")}
-    assert said["og:title"] == said["twitter:title"] == render("verdict.strong", lang="ru")
-    assert said["og:image"] == said["twitter:image"] == f"{shared.url}/preview.jpg?lang=ru"
+    assert said["og:title"] == said["twitter:title"] == render("verdict.strong", lang=lang)
+    assert said["og:image"] == said["twitter:image"] == f"{shared.url}/preview.jpg?lang={lang}"
     assert (said["og:image:width"], said["og:image:height"]) == ("1200", "630")
     assert said["og:url"] == shared.url
     assert said["twitter:card"] == "summary_large_image"
-    assert said["og:locale"] == "ru_RU"
-    assert render("verdict.strong", lang="ru") in said["og:image:alt"]
+    assert said["og:locale"] == locale
+    assert render("verdict.strong", lang=lang) in said["og:image:alt"]
     assert "noindex" in said["robots"]
     assert said["referrer"] == "no-referrer"
 
@@ -306,6 +307,8 @@ def test_a_browser_asks_again_and_gets_nothing_twice(client: TestClient, shares:
         ("", "", "en"),
         ("", "ru-RU,ru;q=0.9", "ru"),
         ("?lang=ru", "en", "ru"),
+        ("", "es-MX,es;q=0.9", "es"),
+        ("?lang=ne", "en", "ne"),
         ("?lang=xx", "ru", "ru"),
         ("?lang=../", "", "en"),
     ],

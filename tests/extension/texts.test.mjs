@@ -12,9 +12,12 @@ for (const [setting, preferred, expected] of [
   ['', ['de'], 'en'],
   ['', [], 'en'],
   ['../en', ['ru'], 'ru'],
+  ['ne', ['en'], 'ne'],
+  ['', ['es-419', 'en'], 'es'],
+  ['', ['hi-IN', 'ne-NP', 'en'], 'ne'],
 ]) {
   test(`language: setting ${setting || 'none'}, browser ${preferred}`, () => {
-    assert.equal(pickLanguage(setting, preferred, ['en', 'ru']), expected);
+    assert.equal(pickLanguage(setting, preferred, ['en', 'es', 'ne', 'ru']), expected);
   });
 }
 
