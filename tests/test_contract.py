@@ -392,5 +392,5 @@ def test_error_has_the_status_of_its_exception(row: dict[str, Any]) -> None:
     assert kind.exit_status == row["exit_status"]
     if (
         kind is not errors.ServiceError
-    ):  # a request may fail because the service is busy, which is not the caller's fault
+    ):  # which may be busy: nobody's fault
         assert row["http_status"] // 100 == {2: 4, 1: 5}[row["exit_status"]]
