@@ -143,10 +143,11 @@ def extension_rig(chromium: str, extension: Path, profile: Path, *, locale: str 
         workers = context.service_workers
         worker = workers[0] if workers else context.wait_for_event("serviceworker")
         origin = worker.url.partition("background/")[0]
-        # Shown at the first start, whenever the worker gets to it: it would come in front of what a test looks at.
-        wait_until(lambda: [page for page in context.pages if page.url.endswith("/consent/consent.html")])[0].close()
         remote = context.new_page()
         remote.goto(f"{origin}ask/ask.css")  # a page of the extension's origin that does nothing by itself
+        # Consent is asked at the first start, whenever the worker gets to it: in front of what a test looks at.
+        consent = f"chrome.tabs.query({{ url: '{origin}consent/*' }}).then((tabs) => tabs.map(({{ id }}) => id))"
+        remote.evaluate("(ids) => chrome.tabs.remove(ids)", wait_until(lambda: remote.evaluate(consent)))
         yield Rig(context, origin, remote)
         context.close()
 

@@ -78,6 +78,7 @@ def make_pages(port: int) -> dict[str, str]:
         "/black": page(video("/black.mp4")),
         "/overlay": page(covered.format(video(f"http://{CORS}:{port}{clip}", "crossorigin=anonymous"))),
         "/spa": page(video(clip)),
+        "/own": page(video("/own.mp4")),
         "/none": page("<p>Nothing to see.</p>"),
         "/evil": page(video(clip), title, f"<style>{HOSTILE_CSS}</style><script>{HOSTILE}</script>"),
     }
@@ -159,9 +160,13 @@ def make_handler(pages: dict[str, str], media: dict[str, bytes]) -> type[BaseHTT
 
 
 @contextmanager
-def fixture_sites(folder: Path) -> Iterator[Sites]:
-    """The sites; a browser reaches them with ``--host-resolver-rules="MAP *.test 127.0.0.1"``."""
-    media = make_media(folder)
+def fixture_sites(folder: Path, own_clip: bytes = b"") -> Iterator[Sites]:
+    """The sites; a browser reaches them with ``--host-resolver-rules="MAP *.test 127.0.0.1"``.
+
+    Args:
+        own_clip: the video of the page ``/own``.
+    """
+    media = make_media(folder) | {"/own.mp4": own_clip}
     pages: dict[str, str] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(pages, media))
     server.daemon_threads = True

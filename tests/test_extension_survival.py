@@ -1,41 +1,34 @@
-"""A check goes on, whatever dies meanwhile: the service worker, the browser, the Space. The Space's doors are real."""
+"""A check goes on, whatever dies meanwhile: the service worker, the browser, the Space."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from space.service.page.page import EXAMPLES_FOLDER
+from space.settings import PROJECT_ROOT
 from space.texts import render
 from tests.bare_browser import BareBrowser, BareTab, bare_browser
 from tests.extension_browser import Surface, copy_extension, wait_until
-from tests.fixture_sites import SITE, Sites, fixture_sites
-from tests.servers import Server, running
-from tests.services import ANALYSIS
+from tests.fake_space import fake_space
+from tests.fixture_sites import SITE, fixture_sites
 
 pytestmark = pytest.mark.browser
 
-VERDICT = ANALYSIS.report.verdict
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as environment:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            environment.setenv("GRADIO_SERVER_PORT", str(free.getsockname()[1]))  # the same one after a restart
-        with running(tmp_path_factory.mktemp("space")) as found:
-            yield found
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    with fixture_sites(tmp_path_factory.mktemp("media")) as found:
-        yield found
+LONG_S = 600.0
+START_S = 300.0
+CONSENT = "/consent/consent.html"
 
 
 @dataclass(frozen=True)
@@ -46,78 +39,150 @@ class Scene:
     own: BareTab
     site: BareTab
 
-    def ask(self, message: dict[str, Any]) -> Any:
-        return self.own.evaluate(f"chrome.runtime.sendMessage({json.dumps(message)})")
-
     def check(self) -> str:
         tab_id = self.own.evaluate(f"chrome.tabs.query({{ url: 'http://{SITE}/*' }}).then(([tab]) => tab.id)")
-        answer = self.ask({"type": "check-video", "tabId": tab_id})
+        message = json.dumps({"type": "check-video", "tabId": tab_id})
+        answer = self.own.evaluate(f"chrome.runtime.sendMessage({message})")
         job_id: str = answer["jobId"]
         return job_id
 
     def job(self, job_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.own.evaluate(f"chrome.storage.session.get('jobs').then(({{ jobs }}) => jobs['{job_id}'])")
+        script = f"chrome.storage.session.get('jobs').then(({{ jobs }}) => jobs['{job_id}'])"
+        found: dict[str, Any] = self.own.evaluate(script)
         return found
 
     def history(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.own.evaluate("chrome.storage.local.get('history').then((o) => o.history ?? [])")
+        script = "chrome.storage.local.get('history').then(({ history }) => history ?? [])"
+        found: list[dict[str, Any]] = self.own.evaluate(script)
         return found
 
-    def workers(self) -> list[dict[str, Any]]:
-        return [target for target in self.browser.targets("service_worker") if "/background/" in target["url"]]
+    def wait_for_stage(self, job_id: str, *stages: str) -> dict[str, Any]:
+        def probe() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["stage"] in stages else None
+
+        try:
+            found: dict[str, Any] = wait_until(probe, limit_s=120)
+        except AssertionError as error:
+            raise AssertionError(f"{self.job(job_id)}") from error
+        return found
 
 
-def enter(browser: BareBrowser, server: Server, sites: Sites, *, is_first: bool) -> Scene:
+def find_workers(browser: BareBrowser) -> list[dict[str, Any]]:
+    return [target for target in browser.targets("service_worker") if "/background/" in target["url"]]
+
+
+def enter(browser: BareBrowser, space_url: str, site_url: str, *, is_first: bool) -> Scene:
     if is_first:  # asks for consent, in front of everything
-        wait_until(lambda: [t for t in browser.targets("page") if t["url"].endswith("/consent/consent.html")])
-    (worker,) = wait_until(lambda: [t for t in browser.targets("service_worker") if "/background/" in t["url"]])
+        wait_until(lambda: [target for target in browser.targets("page") if target["url"].endswith(CONSENT)])
+    (worker,) = wait_until(lambda: find_workers(browser))
     own = browser.open(worker["url"].replace("background/service-worker.js", "ask/ask.css"))
-    settings = json.dumps({"space_url": server.url, "consented": True, "language": "en"})
+    settings = json.dumps({"space_url": space_url, "consented": True, "language": "en"})
     own.evaluate(f"chrome.storage.local.set({{ settings: {settings} }})")
-    return Scene(browser, own, browser.open(sites.url("/same")))
+    return Scene(browser, own, browser.open(site_url))
 
 
-def check_until_scores(scene: Scene, server: Server) -> str:
-    """A check that waits in the Space."""
-    server.hold("scores")
-    job_id = scene.check()
+def test_worker_and_browser_may_die(chromium_path: str, tmp_path: Path) -> None:
+    with fake_space() as space, fixture_sites(tmp_path) as sites:
+        extension, profile = copy_extension(tmp_path / "telltale", space.url), tmp_path / "profile"
+        site = sites.url("/same")
+        with bare_browser(chromium_path, extension, profile) as browser:
+            scene = enter(browser, space.url, site, is_first=True)
+            space.work_s = LONG_S
+            job_id = scene.check()
+            scene.wait_for_stage(job_id, "queued")
+            (worker,) = find_workers(browser)
+            browser.send("Target.closeTarget", {"targetId": worker["targetId"]})
+            wait_until(lambda: worker["targetId"] not in [target["targetId"] for target in find_workers(browser)])
+            space.work_s = 0.1
+            assert Surface(scene.site).wait_for_text("Strong signs")
+            assert scene.job(job_id)["stage"] == "done"
+
+            space.work_s = LONG_S
+            interrupted = scene.check()
+            scene.wait_for_stage(interrupted, "queued")
+
+        space.work_s = 0.1
+        with bare_browser(chromium_path, extension, profile) as browser:
+            scene = enter(browser, space.url, site, is_first=False)
+            found = wait_until(lambda: [entry for entry in scene.history() if entry["job_id"] == interrupted])
+            assert found[0]["verdict_code"] == "strong"
+            pending = "chrome.storage.local.get('pending').then(({ pending }) => Object.keys(pending))"
+            wait_until(lambda: scene.own.evaluate(pending) == [])
+
+
+# --- the real thing ---------------------------------------------------------------------------
+
+
+@dataclass
+class RealSpace:
+    """``python app.py`` with the shipped weights."""
+
+    folder: Path
+    url: str = ""
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"  # the same one after a restart
+
+    def start(self) -> None:
+        own = {
+            "GRADIO_SERVER_PORT": self.url.rpartition(":")[2],
+            "TELLTALE_DATA": str(self.folder / "data"),
+            "TELLTALE_EXEMPT_LOOPBACK": "1",
+            "TMPDIR": str(self.folder),
+        }
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=PROJECT_ROOT, env=os.environ | own, stdout=log, stderr=log
+            )
+        wait_until(self._is_up, limit_s=START_S, every_s=0.5)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
+                return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def kill(self) -> None:
+        """As a machine that fails does it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+
+@pytest.mark.slow
+def test_the_forged_clip_gets_its_badge_and_a_restart_is_told(chromium_path: str, tmp_path: Path) -> None:
+    clip = (EXAMPLES_FOLDER / "forged.mp4").read_bytes()
+    space = RealSpace(tmp_path)
+    extension = copy_extension(tmp_path / "telltale", space.url)
     try:
-        server.wait_for("at-scores", limit_s=60)
-    except AssertionError as error:
-        raise AssertionError(f"{scene.job(job_id)}") from error
-    return job_id
+        space.start()
+        with fixture_sites(tmp_path, clip) as sites, bare_browser(chromium_path, extension, tmp_path / "profile") as browser:
+            scene = enter(browser, space.url, sites.url("/own"), is_first=True)
+            surface = Surface(scene.site)
+            job = scene.wait_for_stage(scene.check(), "done", "failed")
+            assert job["stage"] == "done", job["problem"]
+            source, code = job["report"]["source"], job["report"]["verdict"]["code"]
+            assert (source["kind"], source["capture_method"], source["host"]) == ("frames", "frames", SITE)
+            assert code not in ("little", "not_applicable")
+            surface.wait_for_text(render(f"verdict.{code}.badge"))
+            surface.click(".tt-chip-main")
+            loaded = "function () { return [...this.querySelectorAll('.tt-thumbnail img')].map((i) => i.naturalWidth); }"
+            wait_until(lambda: len(widths := surface.evaluate(loaded)) >= 3 and min(widths) > 0)
+            (entry,) = wait_until(lambda: [entry for entry in scene.history() if entry["thumbnails"]])
+            assert entry["verdict_code"] == code
 
-
-def test_worker_browser_and_space_may_die(chromium_path: str, server: Server, sites: Sites, tmp_path: Path) -> None:
-    extension, profile = copy_extension(tmp_path / "telltale", server.url), tmp_path / "profile"
-    with bare_browser(chromium_path, extension, profile) as browser:
-        scene = enter(browser, server, sites, is_first=True)
-        surface = Surface(scene.site)
-
-        job_id = check_until_scores(scene, server)
-        (worker,) = scene.workers()
-        browser.send("Target.closeTarget", {"targetId": worker["targetId"]})
-        wait_until(lambda: worker["targetId"] not in [target["targetId"] for target in scene.workers()])
-        server.release()
-        assert surface.wait_for_text(render(f"verdict.{VERDICT.code}.badge"))
-        assert scene.job(job_id)["report"]["verdict"]["code"] == VERDICT.code
-
-        job_id = check_until_scores(scene, server)
-        server.kill()
-        wait_until(lambda: (scene.job(job_id)["problem"] or {}).get("code") == "space_unreachable")
-        server.release()
-        server.start()
-        wait_until(lambda: scene.job(job_id)["stage"] == "failed")
-        assert scene.job(job_id)["problem"]["code"] == "server_restarted"
-        surface.click(".tt-chip-main")
-        assert surface.wait_for_text("restarted while the check was running", ".tt-card")
-
-        interrupted = check_until_scores(scene, server)
-
-    server.release()
-    server.end(interrupted)
-    with bare_browser(chromium_path, extension, profile) as browser:
-        scene = enter(browser, server, sites, is_first=False)
-        found = wait_until(lambda: [entry for entry in scene.history() if entry["job_id"] == interrupted])
-        assert found[0]["verdict_code"] == VERDICT.code
-        assert scene.own.evaluate("chrome.storage.local.get('pending').then((o) => Object.keys(o.pending))") == []
+            job_id = scene.check()
+            scene.wait_for_stage(job_id, "accepted", "queued", "source", "frames", "faces", "scores")
+            space.kill()
+            wait_until(lambda: (scene.job(job_id)["problem"] or {}).get("code") == "space_unreachable")
+            space.start()
+            assert scene.wait_for_stage(job_id, "failed")["problem"]["code"] == "server_restarted"
+            surface.wait_for_text("could not be checked")
+    finally:
+        space.kill()

@@ -16,7 +16,7 @@ chrome.runtime.onMessage.addListener((message, sender, answer) => {
 
 chrome.runtime.onInstalled.addListener(({ reason }) => {
   void settle();
-  if (reason === 'install') void chrome.tabs.create({ url: chrome.runtime.getURL('consent/consent.html') });
+  if (reason === 'install') void welcome();
 });
 
 chrome.runtime.onStartup.addListener(() => void settle());
@@ -32,6 +32,11 @@ watchSettings((settings) => {
   void makeMenus();
   void runOnSites(settings);
 });
+
+async function welcome() {
+  const { consented } = await loadSettings();
+  if (!consented) await chrome.tabs.create({ url: chrome.runtime.getURL('consent/consent.html') });
+}
 
 async function settle() {
   await makeMenus();
