@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from space.analysis.report import validate
 from space.service.page.page import EXAMPLES_FOLDER
 from space.settings import PROJECT_ROOT, Limits
-from space.texts import render
+from space.texts import languages, render
 from tests.ensembles import write_ensemble
 from tests.node_modules import VARIABLE
 from tests.websites import Answer, serve
@@ -34,7 +34,7 @@ ARGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 ).split()
-START_S = 120
+START_S = 240  # Gradio takes long to load, most of all beside other tests
 CHECK_MS = 120_000
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -287,14 +287,14 @@ def read_and_delete_without_scripts(browser: Browser, shared: str) -> None:
 
 
 def test_the_same_by_link(page: Page) -> None:
-    with serve({"/clip?secret=1": Answer(CLIP.read_bytes(), "video/mp4")}) as site:
+    with serve({"/clip?token=hush": Answer(CLIP.read_bytes(), "video/mp4")}) as site:
         page.check("[value=link]", force=True)
-        page.fill("[data-slot=url]", site.url("/clip?secret=1"))
+        page.fill("[data-slot=url]", site.url("/clip?token=hush"))
         page.keyboard.press("Enter")
         page.wait_for_selector(ENDED, timeout=CHECK_MS)
     assert "Strong signs of face manipulation" in read(page, ".tt-verdict")
     assert "127.0.0.1" in read(page, ".tt-source")
-    assert "secret" not in page.content()
+    assert "hush" not in page.content()
     expect(page.locator("[data-slot=no-player]")).to_be_visible()
     page.set_input_files("[data-own-copy]", EXAMPLES_FOLDER / "forged.mp4")
     expect(page.locator("[data-slot=player-trouble]")).to_contain_text("another file")
@@ -508,6 +508,19 @@ def axe(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("lang", languages())
+def test_every_language_fits_a_phone(browser: Browser, server: Server, lang: str) -> None:
+    context = browser.new_context(viewport=PHONE, bypass_csp=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    open_page(page, f"{server.url}?lang={lang}")
+    assert page.evaluate("document.documentElement.lang") == lang
+    for tab in ("giveaways", "how", "developers", "check"):
+        page.click(f"[data-tab={tab}]")
+        expect(page.locator(f"[data-panel={tab}]")).to_be_visible()
+        assert (tab, overflow(page)) == (tab, 0)
+    context.close()
+
+
 @pytest.mark.parametrize(
     ("viewport", "theme", "locale", "sentence"),
     [
@@ -550,11 +563,12 @@ def test_it_fits_every_screen_and_reader(
 def test_everything_can_be_reached_by_keyboard(page: Page) -> None:
     reached = []
     name = "document.activeElement.dataset.tab ?? document.activeElement.dataset.example ?? document.activeElement.name"
-    for _ in range(9):
+    links = ["A"] * len(languages())
+    for _ in range(len(links) + 7):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(f"({name}) || document.activeElement.tagName"))
-    assert reached == ["A", "A", "check", "tt-way", "INPUT", "BUTTON", "SUMMARY", "genuine", "forged"]
-    page.focus("[data-tab=check]")
+    assert reached == [*links, "check", "tt-way", "INPUT", "BUTTON", "SUMMARY", "genuine", "forged"]
+    page.focus("[role=tab][data-tab=check]")
     page.keyboard.press("ArrowRight")
     expect(page.locator("[data-tab=giveaways]")).to_be_focused()
     expect(page.locator("[data-panel=giveaways]")).to_be_visible()

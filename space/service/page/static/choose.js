@@ -12,6 +12,8 @@ export function setUpChoice(element) {
   /** @type {File | null} */
   let file = null;
   let previewUrl = "";
+  /** What was wrong with the file chosen last. @type {[string, Record<string, string>] | null} */
+  let refused = null;
 
   /** @param {string} selector */
   const find = (selector) => /** @type {HTMLElement} */ (element.querySelector(selector));
@@ -54,6 +56,7 @@ export function setUpChoice(element) {
     URL.revokeObjectURL(previewUrl);
     previewUrl = "";
     file = null;
+    refused = null;
     find("[data-slot=preview]").replaceChildren();
     find("[data-slot=name]").textContent = "";
     input().value = "";
@@ -73,7 +76,10 @@ export function setUpChoice(element) {
     forget();
     element.dispatchEvent(new CustomEvent("telltale:chosen"));
     const trouble = fault(candidate);
-    if (trouble) return tell(trouble, { actual_mb: String(Math.ceil(candidate.size / 1024 / 1024)) });
+    if (trouble) {
+      refused = [trouble, { actual_mb: String(Math.ceil(candidate.size / 1024 / 1024)) }];
+      return tell(...refused);
+    }
     file = candidate;
     previewUrl = URL.createObjectURL(candidate);
     preview(previewUrl, !candidate.type.startsWith("image/"), name);
@@ -82,7 +88,7 @@ export function setUpChoice(element) {
 
   /** @returns {Choice | null} */
   function current() {
-    if (way() !== "link") return file ? (tell(), { file }) : (tell("nothing"), null);
+    if (way() !== "link") return file ? (tell(), { file }) : (tell(...(refused ?? /** @type {const} */ (["nothing"]))), null);
     const url = /** @type {HTMLInputElement} */ (find("[data-slot=url]")).value.trim();
     if (!/^https?:\/\/[^\s/]+/i.test(url)) return tell("no-link"), null;
     return tell(), { url };
