@@ -390,7 +390,5 @@ def test_error_has_the_status_of_its_exception(row: dict[str, Any]) -> None:
     tree = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__base__ is errors.TelltaleError]
     (kind,) = [kind for kind in tree if row["code"] in kind.codes]
     assert kind.exit_status == row["exit_status"]
-    if (
-        kind is not errors.ServiceError
-    ):  # which may be busy: nobody's fault
+    if kind is not errors.ServiceError:  # which may be busy: nobody's fault
         assert row["http_status"] // 100 == {2: 4, 1: 5}[row["exit_status"]]
