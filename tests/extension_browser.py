@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
 
 from extension.pack import EXTENSION, packed_files
 from tests.fixture_sites import MEDIA, SITE
@@ -127,7 +127,9 @@ class Rig:
 
 
 @contextmanager
-def extension_rig(chromium: str, extension: Path, profile: Path, *, locale: str = "en-US", **options: Any) -> Iterator[Rig]:
+def extension_rig(
+    chromium: str, extension: Path, profile: Path, *, locale: str = "en-US", **options: Any
+) -> Iterator[Rig]:
     """A browser with the extension, after its first start."""
     load = [f"--disable-extensions-except={extension}", f"--load-extension={extension}", f"--lang={locale}"]
     with sync_playwright() as playwright:
@@ -169,7 +171,10 @@ class Surface:
         node = _find_surface(root)
         if node is None:
             return None
-        found = self._session.send("DOM.resolveNode", {"nodeId": node["nodeId"]})
+        try:
+            found = self._session.send("DOM.resolveNode", {"nodeId": node["nodeId"]})
+        except Error:
+            return None  # it went meanwhile
         object_id: str = found["object"]["objectId"]
         return object_id
 
@@ -193,6 +198,16 @@ class Surface:
         except AssertionError as error:
             raise AssertionError(f"{wanted!r} is not in {self.text(selector)!r}") from error
         return found
+
+    def open_card(self) -> None:
+        """Click on the badge, which moves while its words change, until the card is open."""
+        is_open = "function () { return !this.querySelector('.tt-card').hidden; }"
+
+        def attempt() -> bool:
+            self.click(".tt-chip-main")
+            return bool(self.evaluate(is_open))
+
+        wait_until(attempt, every_s=0.3)
 
     def click(self, selector: str) -> None:
         """A real click, by the mouse."""

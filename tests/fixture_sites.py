@@ -45,7 +45,8 @@ new MutationObserver((changes) => {
 HOSTILE_CSS = """
 * { --tt-ink: #ff00ff !important; --tt-page: #ff00ff !important; --tt-strong-ink: lime !important; }
 html { font-size: 3px; }
-div[popover] { opacity: 0 !important; font-size: 99px !important; color: lime !important; transform: scale(9) !important; }
+div[popover] { opacity: 0 !important; font-size: 99px !important; color: lime !important; }
+div[popover] { transform: scale(9) !important; }
 """
 
 
@@ -111,52 +112,61 @@ def make_media(folder: Path) -> dict[str, bytes]:
     return {f"/{path.name}": path.read_bytes() for path in (clip, pieces, black)}
 
 
-def make_handler(pages: dict[str, str], media: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class SiteServer(ThreadingHTTPServer):
+    """Serves pages and videos on a free port."""
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    daemon_threads = True
 
-        def handle_one_request(self) -> None:
-            try:
-                super().handle_one_request()
-            except ConnectionError:
-                self.close_connection = True  # a player that has enough
+    def __init__(self, media: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.media = media
+        self.pages = make_pages(self.server_port)
 
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path in media:
-                self._send_media(media[path])
-            elif path in pages:
-                policy = STRICT if path == "/overlay" else None
-                self._send(200, pages[path].encode(), {"Content-Type": "text/html"}, policy)
-            else:
-                self._send(404, b"", {"Content-Type": "text/plain"})
 
-        def _send_media(self, content: bytes) -> None:
-            headers = {"Content-Type": "video/mp4", "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
-            if (self.headers.get("Host") or "").startswith(CORS):
-                headers["Access-Control-Allow-Origin"] = "*"
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-            if wanted is None:
-                self._send(200, content, headers)
-                return
-            start, end = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-            self._send(206, content[start : end + 1], headers)
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
 
-        def _send(self, status: int, body: bytes, headers: dict[str, str], policy: str | None = None) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            if policy:
-                self.send_header("Content-Security-Policy", policy)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    protocol_version = "HTTP/1.1"
+    server: SiteServer
 
-    return Handler
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:
+            self.close_connection = True  # a player that has enough
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path in self.server.media:
+            self._send_media(self.server.media[path])
+        elif path in self.server.pages:
+            policy = {"Content-Security-Policy": STRICT} if path == "/overlay" else {}
+            self._send(200, self.server.pages[path].encode(), {"Content-Type": "text/html", **policy})
+        else:
+            self._send(404, b"", {"Content-Type": "text/plain"})
+
+    def _send_media(self, content: bytes) -> None:
+        headers = {"Content-Type": "video/mp4", "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+        if (self.headers.get("Host") or "").startswith(CORS):
+            headers["Access-Control-Allow-Origin"] = "*"
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if wanted is None:
+            self._send(200, content, headers)
+            return
+        start, end = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+        self._send(206, content[start : end + 1], headers)
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 @contextmanager
@@ -166,11 +176,7 @@ def fixture_sites(folder: Path, own_clip: bytes = b"") -> Iterator[Sites]:
     Args:
         own_clip: the video of the page ``/own``.
     """
-    media = make_media(folder) | {"/own.mp4": own_clip}
-    pages: dict[str, str] = {}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(pages, media))
-    server.daemon_threads = True
-    pages.update(make_pages(server.server_port))
+    server = SiteServer(make_media(folder) | {"/own.mp4": own_clip})
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

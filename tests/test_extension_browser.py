@@ -6,7 +6,6 @@ import base64
 import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,7 +176,7 @@ def test_black_frames_are_no_evidence(rig: Rig, space: FakeSpace, sites: Sites) 
     assert space.sent == {}
     surface = Surface(page)
     surface.wait_for_text("could not be checked")
-    surface.click(".tt-chip-main")
+    surface.open_card()
     assert surface.wait_for_text("copy-protected", ".tt-card")
 
 
@@ -186,7 +185,7 @@ def test_a_file_of_another_site_is_fetched_once_that_was_allowed(rig: Rig, space
     ready(page)
     job_id = rig.check(page)
     job = rig.wait_for_stage(job_id, "asking")
-    assert job["ask"] == ["file", "page"] + ["screen"]
+    assert job["ask"] == ["file", "page", "screen"]
     assert job["media_host"] == "media.test"
     assert space.sent == {}
     assert rig.send({"type": "answer-ask", "jobId": job_id, "step": "file", "remember": True}) == {}
@@ -295,7 +294,7 @@ def test_a_check_can_be_stopped_and_its_badge_closed(rig: Rig, space: FakeSpace,
     surface = Surface(page)
     job_id = rig.check(page)
     remote_id = rig.wait_for_stage(job_id, "queued", "frames")["remote_id"]
-    surface.click(".tt-chip-main")
+    surface.open_card()
     surface.wait_for_text("Stop", ".tt-card")
     surface.click(".tt-card button")
     assert rig.wait_for_stage(job_id, "cancelled")
@@ -336,16 +335,14 @@ def test_the_card_explains(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     job_id = rig.check(page)
     rig.wait_for_stage(job_id, "done")
     surface.wait_for_text("Strong signs")
-    surface.click(".tt-chip-main")
+    surface.open_card()
     surface.wait_for_text("The models reacted mostly to", ".tt-card .tt-parts")
-    pictures = """async function () {
-      const images = [...this.querySelectorAll(".tt-thumbnail img")];
-      await Promise.all(images.map((image) => image.decode()));
-      return images.map(({ naturalWidth, alt }) => [naturalWidth, alt]);
+    pictures = """function () {
+      return [...this.querySelectorAll(".tt-thumbnail img")].map(({ naturalWidth, alt }) => [naturalWidth, alt]);
     }"""
-    wait_until(lambda: surface.evaluate("function () { return this.querySelector('.tt-thumbnail img[src]') !== null; }"))
+    wait_until(lambda: min(width for width, _ in surface.evaluate(pictures)) > 0)
     found = surface.evaluate(pictures)
-    assert len(found) >= 3
+    assert len(found) == 3
     assert all(width == 320 and "heat map" in alt for width, alt in found)
 
     surface.click(".tt-thumbnail:nth-child(2)")
@@ -376,7 +373,10 @@ def test_a_page_cannot_reach_into_the_badge(rig: Rig, space: FakeSpace, sites: S
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     job_id = rig.check(page)
-    forged = {"type": "job-changed", "job": {"job_id": job_id, "stage": "done", "report": {"verdict": {"code": "little"}}}}
+    forged = {
+        "type": "job-changed",
+        "job": {"job_id": job_id, "stage": "done", "report": {"verdict": {"code": "little"}}},
+    }
     page.evaluate(
         """(forged) => {
           for (const target of [window, document, document.documentElement]) {
@@ -415,7 +415,8 @@ def test_a_page_cannot_reach_into_the_badge(rig: Rig, space: FakeSpace, sites: S
     }
 
     page.evaluate("""() => {
-      for (const type of ["pointerdown", "click"]) window.caught.dispatchEvent(new MouseEvent(type, { bubbles: true, composed: true }));
+      const options = { bubbles: true, composed: true };
+      for (const type of ["pointerdown", "click"]) window.caught.dispatchEvent(new MouseEvent(type, options));
     }""")
     assert surface.evaluate("function () { return this.querySelector('.tt-card').hidden; }")
 

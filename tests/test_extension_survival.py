@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from space.service.page.page import EXAMPLES_FOLDER
+from space.service.page.routes import EXAMPLES_FOLDER
 from space.settings import PROJECT_ROOT
 from space.texts import render
 from tests.bare_browser import BareBrowser, BareTab, bare_browser
@@ -162,7 +162,10 @@ def test_the_forged_clip_gets_its_badge_and_a_restart_is_told(chromium_path: str
     extension = copy_extension(tmp_path / "telltale", space.url)
     try:
         space.start()
-        with fixture_sites(tmp_path, clip) as sites, bare_browser(chromium_path, extension, tmp_path / "profile") as browser:
+        with (
+            fixture_sites(tmp_path, clip) as sites,
+            bare_browser(chromium_path, extension, tmp_path / "profile") as browser,
+        ):
             scene = enter(browser, space.url, sites.url("/own"), is_first=True)
             surface = Surface(scene.site)
             job = scene.wait_for_stage(scene.check(), "done", "failed")
@@ -171,8 +174,10 @@ def test_the_forged_clip_gets_its_badge_and_a_restart_is_told(chromium_path: str
             assert (source["kind"], source["capture_method"], source["host"]) == ("frames", "frames", SITE)
             assert code not in ("little", "not_applicable")
             surface.wait_for_text(render(f"verdict.{code}.badge"))
-            surface.click(".tt-chip-main")
-            loaded = "function () { return [...this.querySelectorAll('.tt-thumbnail img')].map((i) => i.naturalWidth); }"
+            surface.open_card()
+            loaded = (
+                "function () { return [...this.querySelectorAll('.tt-thumbnail img')].map((i) => i.naturalWidth); }"
+            )
             wait_until(lambda: len(widths := surface.evaluate(loaded)) >= 3 and min(widths) > 0)
             (entry,) = wait_until(lambda: [entry for entry in scene.history() if entry["thumbnails"]])
             assert entry["verdict_code"] == code

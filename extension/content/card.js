@@ -6,6 +6,7 @@ import { renderNotice } from '../lib/notice.js';
 import { sayStage } from '../lib/progress.js';
 import { renderReport } from '../lib/report-view.js';
 import { Refusal } from '../lib/send.js';
+import { N_THUMBNAILS } from '../lib/state.js';
 
 /** @typedef {import('../lib/state.js').Job} Job */
 /** @typedef {import('../lib/texts.js').Words} Words */
@@ -79,7 +80,12 @@ function renderDone(report, actions) {
     const url = await actions.share();
     return (await copied(url)) ? t('extension.popup.copied') : url;
   });
-  return element('div', { class: 'tt-whole' }, renderReport(report, actions), said, element('div', { class: 'tt-row' }, open, copy));
+  const shown = renderReport({ ...report, evidence: report.evidence.slice(0, N_THUMBNAILS) }, actions);
+  shown.addEventListener('click', ({ target }) => {
+    const isMoment = target instanceof Element && target.closest('.tt-thumbnail');
+    if (isMoment) shown.querySelector('.tt-stage')?.scrollIntoView({ block: 'nearest' });
+  });
+  return element('div', { class: 'tt-whole' }, shown, said, element('div', { class: 'tt-row' }, open, copy));
 }
 
 /**
