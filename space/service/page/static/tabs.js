@@ -18,7 +18,6 @@ export function setUpTabs(element) {
     for (const panel of /** @type {NodeListOf<HTMLElement>} */ (element.querySelectorAll("[data-panel]"))) {
       panel.hidden = panel.dataset.panel !== wanted;
     }
-    element.dataset.tab = wanted;
   }
 
   /** @param {string} name @param {boolean} [focus] */
