@@ -3,7 +3,7 @@
 
 import { element } from '../lib/elements.js';
 import { renderCard } from './card.js';
-import { renderChip } from './chip.js';
+import { describeChip, renderChip, turnRing } from './chip.js';
 import { followVideo } from './follow-video.js';
 import { placeBadge, placeCard } from './place-badge.js';
 
@@ -48,7 +48,9 @@ export function openBadge(video, { root, raise }, actions) {
     const now = job && !card.hidden ? JSON.stringify([job.stage, job.problem, job.preliminary]) : '';
     if (!job || now === cardShown) return;
     cardShown = now;
-    if (now) card.replaceChildren(renderCard(job, actions));
+    if (!now) return;
+    card.replaceChildren(renderCard(job, actions));
+    place();
   };
 
   const toggle = (/** @type {boolean} */ opens = card.hidden !== false) => {
@@ -70,14 +72,15 @@ export function openBadge(video, { root, raise }, actions) {
   return {
     show(now) {
       job = now;
-      const face = renderChip(job, actions.words);
-      if (face.outerHTML !== chipShown) {
-        chipShown = face.outerHTML;
-        main.replaceChildren(face);
-        if (face.textContent !== said.textContent) said.textContent = face.textContent;
+      turnRing(main, job);
+      const face = describeChip(job, actions.words);
+      if (face !== chipShown) {
+        chipShown = face;
+        main.replaceChildren(renderChip(job, actions.words));
+        said.textContent = main.textContent;
+        place();
       }
       drawCard();
-      place();
     },
     close() {
       unfollow();

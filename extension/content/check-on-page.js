@@ -17,6 +17,7 @@ import { takeFrames, takeScreen } from './take-frames.js';
 /** @typedef {{type: string} & Record<string, unknown>} Message */
 
 const WATCH_MS = 2000;
+const PROGRESS_MS = 300;
 const QUIET_MS = 1500; // the background was heard so recently that it is awake
 const PICTURES = new Set(['tainted', 'black', 'unreadable']);
 
@@ -38,7 +39,7 @@ export async function openCheck(job, video, { words, onEnd }) {
   const src = video.currentSrc;
   const surface = await openSurface();
   const stopTaking = new AbortController();
-  let [heard, stage, isTaking] = [Date.now(), job.stage, false];
+  let [heard, stage, isTaking, told] = [Date.now(), job.stage, false, 0];
   /** What was handed over, until the background has passed it on: it may have died with it. @type {Message | null} */
   let handed = null;
 
@@ -110,7 +111,10 @@ export async function openCheck(job, video, { words, onEnd }) {
     const { signal } = stopTaking;
     const progress = (/** @type {number} */ fraction) => {
       if (isStale()) stopTaking.abort(new CaptureError('video_changed'));
-      else void tell({ type: 'capture-progress', fraction });
+      else if (performance.now() - told > PROGRESS_MS) {
+        told = performance.now();
+        void tell({ type: 'capture-progress', fraction });
+      }
     };
     if (step === 'screen') return takeScreen(video, { signal, progress, shoot: () => shootVideo(video, jobId, surface) });
     return takeFrames(video, { signal, progress, behindStill: (work) => behindStill(video, surface.root, work) });

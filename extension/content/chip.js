@@ -5,6 +5,7 @@ import { draw } from '../lib/drawings.js';
 import { element } from '../lib/elements.js';
 import { overallFraction, sayStage } from '../lib/progress.js';
 import { renderBadge } from '../lib/report-view.js';
+import { isLast } from '../lib/state.js';
 
 /** @typedef {import('../lib/state.js').Job} Job */
 /** @typedef {import('../lib/texts.js').Words} Words */
@@ -12,6 +13,24 @@ import { renderBadge } from '../lib/report-view.js';
 const SVG = 'http://www.w3.org/2000/svg';
 const RADIUS = 9;
 const LENGTH = 2 * Math.PI * RADIUS;
+
+/**
+ * What a chip looks like apart from its ring: drawn anew only where this differs.
+ * @param {Job} job
+ * @param {Words} words
+ */
+export function describeChip(job, words) {
+  const code = job.report?.verdict.code ?? '';
+  return isLast(job.stage) || job.stage === 'asking' ? `${job.stage} ${code}` : sayStage(job, words);
+}
+
+/**
+ * @param {HTMLElement} chip shows progress
+ * @param {Job} job
+ */
+export function turnRing(chip, job) {
+  chip.querySelector('.tt-ring .tt-done')?.setAttribute('stroke-dashoffset', String(LENGTH * (1 - overallFraction(job))));
+}
 
 /**
  * @param {Job} job

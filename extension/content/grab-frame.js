@@ -7,7 +7,7 @@ const LONGEST_PX = 1280; // sides beyond it are reduced: faces are assessed at a
 const JPEG_QUALITY = 0.95; // less would smooth away what the models look at
 const PROBE = { width: 32, height: 18 };
 
-/** @typedef {{jpeg: string, black: boolean}} Picture jpeg: base64 */
+/** @typedef {{jpeg: string, black: boolean}} Picture jpeg: base64; black: nothing can be seen in it, nor in any before */
 
 /**
  * Reads frames with the same two canvases, so that a check needs no more memory than one frame.
@@ -19,14 +19,17 @@ export function makeGrabber() {
   const brush = context(canvas, {});
   const probe = Object.assign(document.createElement('canvas'), PROBE);
   const probeBrush = context(probe, { willReadFrequently: true });
+  let seen = false; // one frame in which something can be seen is enough
   return async (video) => {
     const scale = Math.min(1, LONGEST_PX / Math.max(video.videoWidth, video.videoHeight));
     const [width, height] = [Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     brush.drawImage(video, 0, 0, width, height);
-    probeBrush.drawImage(canvas, 0, 0, PROBE.width, PROBE.height);
-    const black = isBlack(probeBrush.getImageData(0, 0, PROBE.width, PROBE.height).data);
-    return { jpeg: await toBase64(await toJpeg(canvas)), black };
+    if (!seen) {
+      probeBrush.drawImage(video, 0, 0, PROBE.width, PROBE.height);
+      seen = !isBlack(probeBrush.getImageData(0, 0, PROBE.width, PROBE.height).data);
+    }
+    return { jpeg: await toBase64(await toJpeg(canvas)), black: !seen };
   };
 }
 

@@ -19,7 +19,7 @@ export class CaptureError extends Error {
 }
 
 const TOTAL_MS = 30_000;
-const BREATH_MS = 60; // between frames, so that the page stays smooth
+const BREATH_MS = 120; // between frames, so that the page stays smooth
 const FEWEST_FRAMES = 4; // as space/settings.py
 
 /**
