@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from space.service.page.palette import heat_gradient, load_palette, palette_css
 from space.service.page.report_html import data_uri
 from space.settings import SHARED
 from space.texts import languages, load_texts
+from tests.node_modules import require_node_modules
 
 LANGUAGES = languages()
 CODES: tuple[VerdictCode, ...] = get_args(VerdictCode)
@@ -144,6 +146,13 @@ def test_scripts_write_text_and_never_markup(path: Path) -> None:
     assert script.startswith("// @ts-check\n")
     script = script.replace('"http://www.w3.org/2000/svg"', "")  # a name, and no address
     assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|https?://", script)
+
+
+def test_scripts_keep_their_types() -> None:
+    tools = require_node_modules()
+    command = (tools / ".bin" / "tsc", "-p", Path(__file__).parent / "page_types" / "tsconfig.json")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert ended.returncode == 0, ended.stdout
 
 
 def test_styles_load_nothing() -> None:

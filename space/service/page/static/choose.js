@@ -88,7 +88,7 @@ export function setUpChoice(element) {
 
   /** @returns {Choice | null} */
   function current() {
-    if (way() !== "link") return file ? (tell(), { file }) : (tell(...(refused ?? /** @type {const} */ (["nothing"]))), null);
+    if (way() !== "link") return file ? (tell(), { file }) : (refused ? tell(...refused) : tell("nothing"), null);
     const url = /** @type {HTMLInputElement} */ (find("[data-slot=url]")).value.trim();
     if (!/^https?:\/\/[^\s/]+/i.test(url)) return tell("no-link"), null;
     return tell(), { url };

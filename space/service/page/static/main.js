@@ -1,6 +1,6 @@
 // @ts-check
 // The page: puts its pieces together and keeps the order of a check, from the choice to the report.
-import { at, fill, randomId } from "./address.js";
+import { at, randomId } from "./address.js";
 import { setUpCamera } from "./camera.js";
 import { setUpChoice } from "./choose.js";
 import { setUpCopying } from "./copy.js";

@@ -12,8 +12,8 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {string} ownCopy - address of the viewer's copy; "" where there is none
  */
 export function setUpPlayer(article, ownCopy) {
-  const figure = /** @type {HTMLElement | null} */ (article.querySelector("[data-slot=player]"));
-  if (!figure) return { seek: () => {} };
+  if (!article.querySelector("[data-slot=player]")) return { seek: () => {} };
+  const figure = /** @type {HTMLElement} */ (article.querySelector("[data-slot=player]"));
   const absent = /** @type {HTMLElement} */ (article.querySelector("[data-slot=no-player]"));
   const trouble = /** @type {HTMLElement} */ (article.querySelector("[data-slot=player-trouble]"));
   const source = JSON.parse(figure.dataset.boxes ?? "{}");
