@@ -1,4 +1,7 @@
-"""The page as a person meets it: the program as started by hand, in a browser, with untrained weights."""
+"""The page as a person meets it: the program as started by hand, in a browser, with untrained weights.
+
+Over 400 lines, for a reason: one server and one browser, started once, serve them all.
+"""
 
 from __future__ import annotations
 
@@ -215,6 +218,16 @@ def test_a_clip_is_checked_explained_shared_and_deleted(page: Page, browser: Bro
     switch_the_maps(page)
     link = share(page)
     read_and_delete_without_scripts(browser, link)
+
+
+def test_a_longer_clip_is_checked_the_same_way(page: Page, server: Server, shared_data: Path) -> None:
+    watch_stages(page)
+    check(page, shared_data / "clips" / "519_515.mp4")
+    assert "Strong signs of face manipulation" in read(page, ".tt-verdict")
+    assert server.videos() == []
+    assert any(early for _, _, early in page.evaluate("window.seen")), "a preliminary verdict is shown on the way"
+    look_at_the_timeline(page)
+    switch_the_maps(page)
 
 
 def look_at_the_timeline(page: Page) -> None:

@@ -141,7 +141,8 @@ def test_thinning_keeps_order_ends_and_the_highest(points: tuple[Point, ...], n_
 def test_an_old_link_can_still_be_read() -> None:
     story = read_link(GOLDEN, KEY.public)
     assert story.report_id == example_report().id
-    assert story == read_link(write_link(tell(example_report()), KEY), KEY.public)
+    today = read_link(write_link(tell(example_report()), KEY), KEY.public)
+    assert story == replace(today, limits=today.limits[: len(story.limits)])  # the example has got one more since
 
 
 # --- what is not let in -----------------------------------------------------------------------
