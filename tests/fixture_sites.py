@@ -67,6 +67,7 @@ def make_pages(port: int) -> dict[str, str]:
     shadow = f"""{small}<section><div id=host></div></section><script>
       document.querySelector("#host").attachShadow({{ mode: "closed" }}).innerHTML = '{video(clip)}';</script>"""
     covered = "<div style='position:relative'>{}<div style='position:absolute;inset:0;z-index:99'></div></div>"
+    cover = "<aside style='position:fixed;inset:0;z-index:2147483647;opacity:0'></aside>"
     title = EVIL_TITLE.replace("<", "&lt;")
     return {
         "/same": page(video(clip)),
@@ -81,7 +82,7 @@ def make_pages(port: int) -> dict[str, str]:
         "/spa": page(video(clip)),
         "/own": page(video("/own.mp4")),
         "/none": page("<p>Nothing to see.</p>"),
-        "/evil": page(video(clip), title, f"<style>{HOSTILE_CSS}</style><script>{HOSTILE}</script>"),
+        "/evil": page(video(clip) + cover, title, f"<style>{HOSTILE_CSS}</style><script>{HOSTILE}</script>"),
     }
 
 
