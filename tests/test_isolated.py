@@ -8,13 +8,12 @@ import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ from space.intake.vault import Sealed, Vault
 from space.settings import MIB, PROJECT_ROOT, Limits
 from tests import media
 from tests.hostile_decoder import LIES
+from tests.weighed import Weighed
 
 LIMITS = Limits()
 OTHERS: set[str] = set()
@@ -218,22 +218,7 @@ def test_the_childs_memory_is_bounded(
     video: Sealed, hostile: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peaks: list[int] = []
-
-    class Weighed(subprocess.Popen):  # type: ignore[type-arg]
-        """Notes its memory until it is gone."""
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            threading.Thread(target=self.weigh).start()
-
-        def weigh(self) -> None:
-            with suppress(OSError, IndexError):  # gone, or without memory
-                while True:
-                    status = Path(f"/proc/{self.pid}/status").read_text()
-                    peaks.append(int(status.split("VmHWM:")[1].split()[0]) * 1024)
-                    time.sleep(0.002)
-
-    monkeypatch.setattr(isolated.subprocess, "Popen", Weighed)
+    monkeypatch.setattr(isolated.subprocess, "Popen", partial(Weighed, peaks))
     monkeypatch.setattr(isolated, "MEMORY_BYTES", 768 * MIB)
     hostile("measuring:devour")
     refusal(video)
