@@ -66,8 +66,8 @@ PARAMETERS = {
     "n_frames": "How many frames to look at, 4 to 128; 0 for the usual number.",
     "frames": 'Up to 128 objects {"time_s", "jpeg"}: seconds from the start of the video, and the picture, a JPEG, '
     "WebP or PNG file in base64.",
-    "capture_method": 'How the frames were taken, in a short word: "canvas" from the video element, "tab" from the '
-    "screen.",
+    "capture_method": 'How the frames were taken, in a short word: "frames" from the video element, "screen" from the '
+    "screen, where the finest traces are lost: the verdict allows for that.",
     "page_host": "The host name of the page the video was on, without the rest of its address; may be empty.",
 }
 
