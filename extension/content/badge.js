@@ -4,7 +4,7 @@
 import { element } from '../lib/elements.js';
 import { renderCard } from './card.js';
 import { describeChip, renderChip, turnRing } from './chip.js';
-import { followVideo } from './follow-video.js';
+import { followVideo, sizeOfWindow } from './follow-video.js';
 import { placeBadge, placeCard } from './place-badge.js';
 
 /** @typedef {import('../lib/state.js').Job} Job */
@@ -33,7 +33,7 @@ export function openBadge(video, { root, raise }, actions) {
   let [chipShown, cardShown, rect] = ['', '', video.getBoundingClientRect()];
 
   const place = () => {
-    const viewport = { width: innerWidth, height: innerHeight };
+    const viewport = sizeOfWindow();
     const spot = placeBadge(rect, { width: chip.offsetWidth, height: chip.offsetHeight }, viewport);
     root.toggleAttribute('data-unseen', spot === null && card.hidden !== false);
     if (spot) Object.assign(chip.style, { left: `${spot.left}px`, top: `${spot.top}px` });

@@ -3,6 +3,11 @@
 
 const LOOK_MS = 500; // pages move things without any event
 
+/** @returns {{width: number, height: number}} what can be seen of a page, without its scroll bars */
+export function sizeOfWindow() {
+  return { width: visualViewport?.width ?? innerWidth, height: visualViewport?.height ?? innerHeight };
+}
+
 /**
  * @param {HTMLVideoElement} video
  * @param {(rect: DOMRectReadOnly) => void} onMove at once, and whenever it moves

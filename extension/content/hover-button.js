@@ -3,6 +3,7 @@
 
 import { element } from '../lib/elements.js';
 import { findVideos } from './find-videos.js';
+import { sizeOfWindow } from './follow-video.js';
 import { placeBadge } from './place-badge.js';
 import { openSurface } from './surface.js';
 
@@ -42,7 +43,7 @@ export async function offerButton({ t, lang }, onCheck) {
     opened.root.append(element('div', { class: 'tt-chip' }, button));
     const chip = /** @type {HTMLElement} */ (button.parentElement);
     const size = { width: chip.offsetWidth, height: chip.offsetHeight };
-    const spot = placeBadge(video.getBoundingClientRect(), size, { width: innerWidth, height: innerHeight });
+    const spot = placeBadge(video.getBoundingClientRect(), size, sizeOfWindow());
     if (spot) Object.assign(chip.style, { left: `${spot.left}px`, top: `${spot.top}px` });
     else leave();
   };
