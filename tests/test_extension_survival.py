@@ -82,6 +82,13 @@ def enter(browser: BareBrowser, space_url: str, site_url: str, *, is_first: bool
     return Scene(browser, own, browser.open(site_url))
 
 
+def kill_worker(browser: BareBrowser) -> None:
+    """As the browser does it with one that it thinks idle."""
+    (worker,) = find_workers(browser)
+    browser.send("Target.closeTarget", {"targetId": worker["targetId"]})
+    wait_until(lambda: worker["targetId"] not in [target["targetId"] for target in find_workers(browser)])
+
+
 def test_worker_and_browser_may_die(chromium_path: str, tmp_path: Path) -> None:
     with fake_space() as space, fixture_sites(tmp_path) as sites:
         extension, profile = copy_extension(tmp_path / "telltale", space.url), tmp_path / "profile"
@@ -91,12 +98,17 @@ def test_worker_and_browser_may_die(chromium_path: str, tmp_path: Path) -> None:
             space.work_s = LONG_S
             job_id = scene.check()
             scene.wait_for_stage(job_id, "queued")
-            (worker,) = find_workers(browser)
-            browser.send("Target.closeTarget", {"targetId": worker["targetId"]})
-            wait_until(lambda: worker["targetId"] not in [target["targetId"] for target in find_workers(browser)])
+            kill_worker(browser)
             space.work_s = 0.1
             assert Surface(scene.site).wait_for_text("Strong signs")
             assert scene.job(job_id)["stage"] == "done"
+
+            space.asleep = True  # so the worker dies with the frames in hand
+            job_id = scene.check()
+            wait_until(lambda: scene.job(job_id)["problem"])
+            kill_worker(browser)
+            space.asleep = False
+            scene.wait_for_stage(job_id, "done")
 
             space.work_s = LONG_S
             interrupted = scene.check()
