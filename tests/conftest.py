@@ -23,6 +23,8 @@ os.environ.update(
 import pytest
 from hypothesis import settings
 
+from tests.page_rig import page, page_browser, page_server  # noqa: F401 - fixtures of several modules
+
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 
