@@ -22,7 +22,7 @@ ARGS = (
     "--enable-unsafe-extension-debugging"
 ).split()
 RESOLVE = "--host-resolver-rules=MAP *.test 127.0.0.1"
-WAIT_S = 30.0
+WAIT_S = 90.0  # a machine may be busy with other tests
 
 
 def copy_extension(folder: Path, space_url: str) -> Path:
