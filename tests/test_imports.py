@@ -64,6 +64,7 @@ ORIGINALS = {
     "torchvision b5": Original(from_torchvision("efficientnet_b5"), "efficientnet_b5", "torchvision", Params()),
     "timm b5": Original(from_timm("efficientnet_b5"), "efficientnet_b5", "timm", PYTORCH),
     "torchvision resnext50": Original(from_torchvision("resnext50_32x4d"), "resnext50_32x4d", "torchvision", Params()),
+    "torchvision resnet18": Original(from_torchvision("resnet18"), "resnet18", "torchvision", Params()),
     "timm resnext50": Original(from_timm("resnext50_32x4d"), "resnext50_32x4d", "torchvision", Params()),
 }
 
@@ -153,13 +154,13 @@ def test_every_size_finds_every_tensor(size: str) -> None:
         assert find_layout("efficientnet", found.keys()) == layout
 
 
-@pytest.mark.parametrize("name", ["resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"])
-def test_every_resnext_finds_every_tensor(name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"])
+def test_every_resnet_finds_every_tensor(name: str) -> None:
     with torch.device("meta"):
         member = build_network(name, Params())
         nets = from_torchvision(name)(1, 64), timm.create_model(name, num_classes=1)
     body = {key: value for key, value in member.state_dict().items() if key.startswith(("trunk", "tail"))}
-    sources = name_sources("resnext", "torchvision", body)
+    sources = name_sources("resnet", "torchvision", body)
     for net in nets:
         found = {key: value.shape for key, value in net.state_dict().items() if not key.startswith("fc.")}
         assert {sources[key]: value.shape for key, value in body.items()} == found
@@ -299,7 +300,7 @@ def test_checkpoint_of_another_size_is_refused(tmp_path: Path, small: nn.Module)
     assert "missing features.1.1.block" in str(caught.value)
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "tf_resnet50", "resnext50_32x4d_lstm", ""])
+@pytest.mark.parametrize("architecture", ["resnet34", "tf_resnet50", "resnext50_32x4d_lstm", ""])
 def test_unknown_architecture_is_refused(tmp_path: Path, architecture: str) -> None:
     with pytest.raises(RequestError) as caught:
         import_checkpoint(tmp_path / "net.pth", architecture)

@@ -18,13 +18,13 @@ STEMS: Mapping[str, Mapping[str, Layout]] = {  # family -> a tensor that gives t
         "conv_stem.weight": "timm",
         "_conv_stem.weight": "efficientnet_pytorch",
     },
-    "resnext": {"conv1.weight": "torchvision"},  # timm's names are the same
+    "resnet": {"conv1.weight": "torchvision"},  # timm's names are the same
 }
 
 TENSORFLOW = Params(bn_eps=1e-3, padding="same")
 PYTORCH = Params(bn_eps=1e-5, padding="symmetric")
 
-RESNEXT_NAMES = {"trunk.0": "conv1", "trunk.1": "bn1", "tail": "layer4"} | {
+RESNET_NAMES = {"trunk.0": "conv1", "trunk.1": "bn1", "tail": "layer4"} | {
     f"trunk.{i}": f"layer{i - 3}" for i in (4, 5, 6)
 }
 
@@ -84,17 +84,17 @@ def name_sources(family: str, layout: Layout, keys: Iterable[str]) -> dict[str, 
     Returns:
         The member's key -> the layout's key.
     """
-    if family == "resnext":
-        return {key: _name_resnext(key) for key in keys}
+    if family == "resnet":
+        return {key: _name_resnet(key) for key in keys}
     stages = {key: _to_torchvision(key) for key in keys}
     if layout == "torchvision":
         return {key: f"features.{stage}.{rest}" for key, (stage, rest) in stages.items()}
     return _name_efficientnet(layout, stages)
 
 
-def _name_resnext(key: str) -> str:
-    stem = next(stem for stem in RESNEXT_NAMES if key.startswith(f"{stem}."))
-    return RESNEXT_NAMES[stem] + key.removeprefix(stem)
+def _name_resnet(key: str) -> str:
+    stem = next(stem for stem in RESNET_NAMES if key.startswith(f"{stem}."))
+    return RESNET_NAMES[stem] + key.removeprefix(stem)
 
 
 def _to_torchvision(key: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from space.models import efficientnet, resnext, sequence
+from space.models import efficientnet, resnet, sequence
 from space.models.cards import Padding, Params
 from space.models.member import Backbone, FrameMember
 from space.models.sequence import SequenceMember
@@ -23,7 +23,7 @@ class Architecture:
     """What a name in a card stands for."""
 
     name: str
-    family: str  # "efficientnet", "resnext"
+    family: str  # "efficientnet", "resnet"
     input_px: int  # as published
     kind: Kind = "frame"  # scores one crop, or a track's crops in order of time
 
@@ -36,11 +36,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         name: Architecture(name, "efficientnet", px)
         for name, px in zip(efficientnet.BUILDERS, EFFICIENTNET_PX, strict=True)
     },
-    **{name: Architecture(name, "resnext", 224) for name in resnext.BUILDERS},
-    **{name: Architecture(name, "resnext", SEQUENCE_PX, "sequence") for name in sequence.BASES},
+    **{name: Architecture(name, "resnet", 224) for name in resnet.BUILDERS},
+    **{name: Architecture(name, "resnet", SEQUENCE_PX, "sequence") for name in sequence.BASES},
 }
 
-BUILDERS: dict[str, Callable[..., Backbone]] = {"efficientnet": efficientnet.build, "resnext": resnext.build}
+BUILDERS: dict[str, Callable[..., Backbone]] = {"efficientnet": efficientnet.build, "resnet": resnet.build}
 
 
 def build_member(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from space.models import resnext
+from space.models import resnet
 from space.models.member import Backbone
 
 BASES = {"resnext50_32x4d_lstm": "resnext50_32x4d"}
@@ -108,7 +108,7 @@ def build(architecture: str, *, hidden: int | None = None, dropout: float | None
         hidden: LSTM units; None: 2048, as published.
         dropout: before the logit; None: 0.4, as published.
     """
-    backbone = resnext.build(BASES[architecture])
+    backbone = resnet.build(BASES[architecture])
     return SequenceMember(
         backbone, hidden=HIDDEN if hidden is None else hidden, dropout=DROPOUT if dropout is None else dropout
     )

@@ -1,4 +1,7 @@
-"""ResNeXt 50 and 101 (Xie et al. 2017, arXiv 1611.05431), from torchvision, with one logit."""
+"""ResNet 18 (He et al. 2015, arXiv 1512.03385) and ResNeXt 50 and 101 (Xie et al. 2017, arXiv 1611.05431).
+
+From torchvision, with one logit.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from space.models.cards import Padding
 from space.models.member import Backbone
 
 BUILDERS = {
+    "resnet18": models.resnet18,
     "resnext50_32x4d": models.resnext50_32x4d,
     "resnext101_32x8d": models.resnext101_32x8d,
     "resnext101_64x4d": models.resnext101_64x4d,
