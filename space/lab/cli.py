@@ -37,10 +37,12 @@ def prepare(
 
 @app.command()
 def stills(
-    photos: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Folders of genuine photos.")],
+    photos: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="Folders of genuine photos and clips.")
+    ],
     out: Annotated[Path, typer.Option(help="npz file.")],
 ) -> None:
-    """Cut out the faces of the quarter of the photos that may be trained on."""
+    """Cut out the faces of the half of the photos and clips that may be trained on."""
     from space.lab.training.stills import prepare_stills
 
     typer.echo(prepare_stills(photos, out))

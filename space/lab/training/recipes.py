@@ -89,7 +89,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="strong-resnet18",
             architecture="resnet18",
-            phases=(Phase(112, 96_000), Phase(160, 64_000)),
+            phases=(Phase(112, 168_000), Phase(160, 32_000)),
             input_px=160,
             margin=1.2,
             self_blend_share=0.3,
@@ -97,7 +97,7 @@ RECIPES: dict[str, Recipe] = {
             stills_share=0.4,
             decay="none",
             cosine_images=80_000,
-            cooldown_images=64_000,
+            cooldown_images=80_000,
             ema_decay=0.998,
             dropout=0.0,
             bf16=True,

@@ -1,9 +1,9 @@
-"""Genuine photos as further faces to forge: cut out with room around the face, landmarks beside them."""
+"""Genuine photos and frames of clips as further faces to forge: cut out with room around them, landmarks beside them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from space.errors import SourceError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.training.twins import decode_rgb
-from space.settings import MIN_FRAMES, Limits, Settings
+from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,13 @@ Use = Literal["train", "calibrate", "test"]
 STILL_MARGIN = 1.9  # room around the landmarks' box
 MAX_STILL_PX = 320
 JPEG_QUALITY = 98
+CLIP_FRAMES = 8  # of a clip; a photo has one
 
 
 def genuine_use(name: str) -> Use:
-    """What a genuine photo or clip may be used for, by a hash of its name: a quarter each, a half to test."""
+    """What a genuine photo or clip may be used for, by a hash of its name: half to train, a quarter each for the rest."""
     number = int(sha256(name.encode()).hexdigest()[:8], 16) % 4
-    return "train" if number == 0 else "calibrate" if number == 2 else "test"
+    return "train" if number < 2 else "calibrate" if number == 2 else "test"
 
 
 class Stills:
@@ -58,29 +59,27 @@ class Stills:
 
 
 def prepare_stills(folders: Iterable[Path], out: Path) -> Path:
-    """Cut out the faces of the photos that may be trained on.
+    """Cut out the faces of the photos and clips that may be trained on; ``CLIP_FRAMES`` of each clip.
 
     Writes an npz with ``data`` (JPEG bytes end to end), ``ends`` (n,), ``landmarks`` (n, 478, 2), ``names`` (n,).
 
     Raises:
-        ValueError: no photo has a usable face.
+        ValueError: nowhere is a usable face.
     """
-    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix == ".jpg"]
+    files = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".jpg", ".mp4")]
     names, encoded, landmarks = [], [], []
     settings = Settings()
     with FaceFinder(settings.faces) as finder:
         for path in files:
             if genuine_use(path.name) != "train":
                 continue
-            face = _read_face(path, finder)
-            if face is None:
-                continue
-            image, points = _cut_still(face)
-            names.append(path.name)
-            landmarks.append(points)
-            encoded.append(cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
+            for face in _read_faces(path, finder):
+                image, points = _cut_still(face)
+                names.append(path.name)
+                landmarks.append(points)
+                encoded.append(cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
     if not names:
-        raise ValueError("no photo to train on has a usable face")
+        raise ValueError("nothing to train on has a usable face")
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         out,
@@ -93,15 +92,14 @@ def prepare_stills(folders: Iterable[Path], out: Path) -> Path:
     return out
 
 
-def _read_face(path: Path, finder: FaceFinder) -> Face | None:
-    """The largest usable face of a photo, if there is one."""
+def _read_faces(path: Path, finder: FaceFinder) -> Iterator[Face]:
+    """The largest usable face of a photo, or of some frames of a clip, where there is one."""
     limits = Limits()
     try:
-        for frame in sample_frames(open_source(path, limits=limits), MIN_FRAMES, limits=limits):
-            return next((face for face in finder.find_faces(frame) if face.quality.usable), None)
+        for frame in sample_frames(open_source(path, limits=limits), CLIP_FRAMES, limits=limits):
+            yield from [face for face in finder.find_faces(frame) if face.quality.usable][:1]
     except SourceError as error:
         log.warning("%s: %s", path.name, error.code)
-    return None
 
 
 def _cut_still(face: Face) -> tuple[U8, F32]:
