@@ -1,4 +1,4 @@
-"""Genuine photos and frames of clips as further faces to forge: cut out with room around them, landmarks beside them."""
+"""Genuine photos and frames of clips as further faces to forge, cut out with room around the face."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLIP_FRAMES = 8  # of a clip; a photo has one
 
 
 def genuine_use(name: str) -> Use:
-    """What a genuine photo or clip may be used for, by a hash of its name: half to train, a quarter each for the rest."""
+    """What a genuine photo or clip may be used for, by a hash of its name: half to train, then a quarter each."""
     number = int(sha256(name.encode()).hexdigest()[:8], 16) % 4
     return "train" if number < 2 else "calibrate" if number == 2 else "test"
 
