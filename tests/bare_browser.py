@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tests.extension_browser import ARGS, RESOLVE, wait_until
+from tests.orphans import ending_with_tests
 
 PIPE = 'exec "$@" 3<&{read} 4>&{write}'  # where --remote-debugging-pipe wants its ends
 
@@ -110,7 +111,7 @@ def bare_browser(chromium: str, extension: Path, profile: Path) -> Iterator[Bare
         f"--disable-extensions-except={extension}",
         f"--load-extension={extension}",
     ]
-    command = ["bash", "-c", PIPE.format(read=read, write=write), "bash", chromium, *options]
+    command = ending_with_tests(["bash", "-c", PIPE.format(read=read, write=write), "bash", chromium, *options])
     with (profile.parent / "browser.log").open("ab") as log:
         process = subprocess.Popen(command, pass_fds=(read, write), stdout=log, stderr=log)
     os.close(read)
@@ -122,4 +123,7 @@ def bare_browser(chromium: str, extension: Path, profile: Path) -> Iterator[Bare
             browser.send("Browser.close")
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()

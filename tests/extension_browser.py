@@ -17,7 +17,7 @@ from extension.pack import EXTENSION, packed_files
 from tests.fixture_sites import MEDIA, SITE
 
 ARGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required "
     "--enable-unsafe-extension-debugging"
 ).split()

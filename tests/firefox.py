@@ -15,6 +15,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.orphans import ending_with_tests
+
 START_S = 60
 ANSWER_S = 60
 
@@ -87,7 +89,7 @@ def open_firefox(program: str, profile: Path) -> Iterator[Marionette]:
     (profile / "user.js").write_text("".join(lines), encoding="utf-8")
     options = ["--headless", "--no-remote", "--marionette", "-remote-allow-system-access", "--profile", str(profile)]
     with (profile / "log").open("wb") as log:
-        process = subprocess.Popen([program, *options], stdout=log, stderr=log)
+        process = subprocess.Popen(ending_with_tests([program, *options]), stdout=log, stderr=log)
         try:
             with closing(_connect(port)) as connection:
                 firefox = Marionette(connection)
@@ -95,7 +97,10 @@ def open_firefox(program: str, profile: Path) -> Iterator[Marionette]:
                 yield firefox
         finally:
             process.terminate()
-            process.wait(START_S)
+            try:
+                process.wait(START_S)
+            finally:
+                process.kill()
 
 
 def _connect(port: int) -> socket.socket:

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +25,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request,
 from space.settings import PROJECT_ROOT
 
 ARGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--no-sandbox --disable-dev-shm-usage --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 ).split()
-START_S = 240  # Gradio takes long to load, most of all beside other tests
+START_S = 150  # Gradio takes long to load, most of all beside other tests
+END_S = 60
 CHECK_MS = 120_000
 PATIENCE_MS = 30_000  # for what takes a moment on a machine that does nothing else
 DESK = {"width": 1440, "height": 900}
@@ -61,7 +61,7 @@ def wait_for(url: str, process: subprocess.Popen[str], log: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             time.sleep(0.2)
     pytest.fail(f"the page did not open:\n{log.read_text(encoding='utf-8')}")
 
@@ -98,7 +98,10 @@ def page_server(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(START_S)
+        try:
+            process.wait(END_S)
+        finally:
+            process.kill()
     assert "Traceback" not in log.read_text(encoding="utf-8")
     assert list(folder.glob("telltale-*")) == []
 

@@ -17,6 +17,7 @@ from space.errors import LinkError
 from space.intake.links import FetchedLink
 from space.service.page import page
 from space.service.service import Service, open_service
+from tests.orphans import end_with_tests
 
 
 @contextmanager
@@ -37,5 +38,6 @@ def open_with_local_links(*args: Any, **kwargs: Any) -> Iterator[Service]:
 
 
 if __name__ == "__main__":
+    end_with_tests()
     page.open_service = open_with_local_links  # type: ignore[assignment]
     page.open_page()

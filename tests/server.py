@@ -31,6 +31,7 @@ from space.service.service import Service, open_service, service_routes
 from space.service.settings import ServiceSettings
 from space.service.sources import JobSource, LinkSource, UploadSource
 from space.service.views import refusal_json, view_json
+from tests.orphans import end_with_tests
 from tests.services import PATIENCE_S, PLAINTEXT, seal, walk
 
 
@@ -61,6 +62,7 @@ class Held:
 
 
 def main() -> None:
+    end_with_tests()
     config: dict[str, Any] = json.loads(sys.argv[1])
     control = Path(config["control"])
     held = Held(control)

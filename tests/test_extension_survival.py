@@ -23,6 +23,7 @@ from tests.bare_browser import BareBrowser, BareTab, bare_browser
 from tests.extension_browser import Surface, copy_extension, wait_until
 from tests.fake_space import fake_space
 from tests.fixture_sites import SITE, fixture_sites
+from tests.orphans import ending_with_tests
 
 pytestmark = pytest.mark.browser
 
@@ -147,7 +148,11 @@ class RealSpace:
         }
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=PROJECT_ROOT, env=os.environ | own, stdout=log, stderr=log
+                ending_with_tests([sys.executable, "app.py"]),
+                cwd=PROJECT_ROOT,
+                env=os.environ | own,
+                stdout=log,
+                stderr=log,
             )
         wait_until(self._is_up, limit_s=START_S, every_s=0.5)
 
