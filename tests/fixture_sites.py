@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tests.media import X264, write_clip
+from tests.media import X264, set_matrix, write_clip
 
 SITE, MEDIA, CORS, LOCKED = "site.test", "media.test", "cors.test", "locked.test"
 N_FRAMES, FPS = 120, 10  # the clip's
 SIZE_WH = (640, 360)
-STRICT = "default-src 'none'; media-src http:"  # no pictures, no styles
+STRICT = "default-src 'none'; media-src http:"  # no pictures, no styles, no frames, no workers
+HEADERS = {"/overlay": {"Content-Security-Policy": STRICT}}
 EVIL_TITLE = "<img src=x onerror=alert(1)><b>Verified genuine</b>"
 
 PLAYER = """
@@ -80,6 +82,7 @@ def make_pages(port: int) -> dict[str, str]:
         "/black": page(video("/black.mp4")),
         "/overlay": page(covered.format(video(f"http://{CORS}:{port}{clip}", "crossorigin=anonymous"))),
         "/spa": page(video(clip)),
+        "/turned": page(video("/turned.mp4")),
         "/own": page(video("/own.mp4")),
         "/none": page("<p>Nothing to see.</p>"),
         "/evil": page(video(clip) + cover, title, f"<style>{HOSTILE_CSS}</style><script>{HOSTILE}</script>"),
@@ -110,7 +113,8 @@ def make_media(folder: Path) -> dict[str, bytes]:
     )
     dark = [np.zeros((90, 160, 3), np.uint8)] * 30
     black = write_clip(folder / "black.mp4", fps=FPS, size_wh=(160, 90), images=dark)
-    return {f"/{path.name}": path.read_bytes() for path in (clip, pieces, black)}
+    turned = set_matrix(Path(shutil.copyfile(clip, folder / "turned.mp4")), (0, 1, -1, 0))
+    return {f"/{path.name}": path.read_bytes() for path in (clip, pieces, black, turned)}
 
 
 class SiteServer(ThreadingHTTPServer):
@@ -144,8 +148,8 @@ class Handler(BaseHTTPRequestHandler):
         if path in self.server.media:
             self._send_media(self.server.media[path])
         elif path in self.server.pages:
-            policy = {"Content-Security-Policy": STRICT} if path == "/overlay" else {}
-            self._send(200, self.server.pages[path].encode(), {"Content-Type": "text/html", **policy})
+            headers = {"Content-Type": "text/html"} | HEADERS.get(path, {})
+            self._send(200, self.server.pages[path].encode(), headers)
         else:
             self._send(404, b"", {"Content-Type": "text/plain"})
 

@@ -15,8 +15,9 @@ import { describeProblem, ProblemError } from './words.js';
 /** @typedef {chrome.runtime.MessageSender} Sender */
 /** @typedef {{type: string} & Record<string, any>} Message */
 
-/** @typedef {'own' | 'page' | 'job'} Audience own: the extension's pages; page: scripts in pages; job: both, of their own check */
-/** @typedef {{for: Audience, do: (message: Message, sender: Sender, job: Job) => unknown}} Answer the job is there for 'job' only, and for 'page' where the message has a jobId */
+/** @typedef {'own' | 'page' | 'coder'} Asker own: the extension's pages; page: scripts in pages; coder: our frame in a page, which a page can open, too */
+/** @typedef {'own' | 'page' | 'job' | 'frames'} Audience job: own and page, of their own check; frames: page and coder */
+/** @typedef {{for: Audience, do: (message: Message, sender: Sender, job: Job) => unknown}} Answer the job is there for 'job' and 'frames', and for 'page' where the message has a jobId */
 
 /** @type {Readonly<Record<string, Answer>>} */
 export const ANSWERS = {
@@ -40,7 +41,7 @@ export const ANSWERS = {
   'check-here': { for: 'page', do: ({ by, videoKey }, sender) => checkHere(by, String(videoKey), sender) },
   'page-gone': { for: 'page', do: (_, __, { job_id }) => forgetPages((job) => job.job_id === job_id) },
   'capture-progress': { for: 'page', do: ({ fraction }, _, job) => progress(job, Number(fraction)) },
-  captured: { for: 'page', do: (message, _, job) => inBackground(job, takeFrames(job, /** @type {any} */ (message))) },
+  captured: { for: 'frames', do: (message, _, job) => inBackground(job, takeFrames(job, /** @type {any} */ (message))) },
   'capture-failed': { for: 'page', do: (message, _, job) => inBackground(job, takeFailure(job, /** @type {any} */ (message))) },
   shoot: { for: 'page', do: ({ rect, viewport }, _, job) => shootTab(Number(job.tab_id), rect, viewport) },
 };
@@ -55,33 +56,44 @@ export async function answerMessage(message, sender) {
     const answer = Object.hasOwn(ANSWERS, message.type) ? ANSWERS[message.type] : null;
     const from = whoIs(sender);
     if (!answer || !mayAsk(answer.for, from)) throw new ProblemError('not_allowed');
-    const needsJob = answer.for === 'job' || (answer.for === 'page' && 'jobId' in message);
+    const needsJob = answer.for === 'job' || answer.for === 'frames' || (answer.for === 'page' && 'jobId' in message);
     const job = needsJob ? await requireJob(message.jobId) : /** @type {Job} */ (/** @type {unknown} */ (null));
-    if (job && from === 'page' && !isFrom(job, sender)) throw new ProblemError('not_allowed');
+    if (job && from !== 'own' && !isFrom(job, sender)) throw new ProblemError('not_allowed');
     return (await answer.do(message, sender, job)) ?? {};
   } catch (error) {
     return { problem: await describeProblem(error) };
   }
 }
 
+const CODER = 'coder/coder.html';
+
 /**
  * @param {Sender} sender
- * @returns {'own' | 'page' | null}
+ * @returns {Asker | null}
  */
 export function whoIs({ id, url, tab }) {
   if (id !== chrome.runtime.id) return null;
+  if (url?.startsWith(chrome.runtime.getURL(CODER))) return 'coder';
   if (url?.startsWith(chrome.runtime.getURL(''))) return 'own';
   return tab ? 'page' : null;
 }
 
-/** @param {Audience} audience @param {ReturnType<typeof whoIs>} from */
+/** @type {Readonly<Record<Audience, Asker[]>>} */
+const AUDIENCES = { own: ['own'], page: ['page'], job: ['own', 'page'], frames: ['page', 'coder'] };
+
+/** @param {Audience} audience @param {Asker | null} from */
 export function mayAsk(audience, from) {
-  return from !== null && (audience === 'job' || audience === from);
+  return from !== null && AUDIENCES[audience].includes(from);
 }
 
-/** @param {Pick<Job, 'tab_id' | 'frame_id'>} job @param {Sender} sender */
-export function isFrom({ tab_id, frame_id }, { tab, frameId }) {
-  return tab_id !== null && tab?.id === tab_id && frameId === frame_id;
+/**
+ * The coder's frame stands in the frame of its check, whose number it is not told: it knows the check's own instead.
+ * @param {Pick<Job, 'tab_id' | 'frame_id'>} job
+ * @param {Sender} sender
+ */
+export function isFrom({ tab_id, frame_id }, sender) {
+  const { tab, frameId } = sender;
+  return tab_id !== null && tab?.id === tab_id && (frameId === frame_id || whoIs(sender) === 'coder');
 }
 
 function nothing() {
@@ -105,7 +117,7 @@ function inBackground({ job_id }, work) {
 
 /** @param {number} tabId */
 async function describePage(tabId) {
-  const videos = await listVideos(tabId);
+  const videos = await listVideos(tabId, { thumbnail: true });
   const { url = '', title = '' } = await chrome.tabs.get(tabId);
   const jobs = Object.values(await loadJobs()).filter((job) => job.tab_id === tabId).sort((a, b) => b.started - a.started);
   const jobOf = (/** @type {string} */ key) => jobs.find(({ video_key }) => video_key === key)?.job_id ?? null;

@@ -38,14 +38,15 @@ export function joinKey(frameId, key) {
 
 /**
  * @param {number} tabId
+ * @param {{thumbnail?: boolean}} [wanted] drawing them costs the page a moment
  * @returns {Promise<FoundVideo[]>} best first
  */
-export async function listVideos(tabId) {
+export async function listVideos(tabId, { thumbnail = false } = {}) {
   const frames = await enterPage(tabId);
   const lists = await Promise.all(
     frames.map(async (frameId) => {
       /** @type {FoundVideo[] | null} */
-      const found = await chrome.tabs.sendMessage(tabId, { type: 'find-videos' }, { frameId });
+      const found = await chrome.tabs.sendMessage(tabId, { type: 'find-videos', thumbnail }, { frameId });
       return (found ?? []).map((video) => ({ ...video, videoKey: joinKey(frameId, video.videoKey) }));
     }),
   );

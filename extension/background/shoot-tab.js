@@ -2,9 +2,9 @@
 // Step d: a picture of the tab, cut to the video. Nothing else of it is kept.
 
 import { isBlack } from '../content/black-frames.js';
+import { JPEG_QUALITY, toBase64 } from '../lib/jpeg.js';
 import { ProblemError } from './words.js';
 
-const JPEG_QUALITY = 0.95;
 const PROBE = { width: 32, height: 18 };
 const SMALLEST_PX = 64;
 
@@ -28,7 +28,7 @@ export async function shootTab(tabId, rect, viewport) {
   contextOf(probe).drawImage(canvas, 0, 0, PROBE.width, PROBE.height);
   const black = isBlack(contextOf(probe).getImageData(0, 0, PROBE.width, PROBE.height).data);
   const jpeg = await canvas.convertToBlob({ type: 'image/jpeg', quality: JPEG_QUALITY });
-  return { jpeg: toBase64(new Uint8Array(await jpeg.arrayBuffer())), black };
+  return { jpeg: await toBase64(jpeg), black };
 }
 
 /**
@@ -70,13 +70,4 @@ function contextOf(canvas) {
 function toPng(url) {
   const bytes = Uint8Array.from(atob(url.slice(url.indexOf(',') + 1)), (letter) => letter.charCodeAt(0));
   return new Blob([bytes], { type: 'image/png' });
-}
-
-const CHUNK = 0x8000; // arguments of one call
-
-/** @param {Uint8Array} bytes */
-function toBase64(bytes) {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += CHUNK) text += String.fromCharCode(...bytes.subarray(i, i + CHUNK));
-  return btoa(text);
 }

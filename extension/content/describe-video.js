@@ -42,14 +42,15 @@ export function isLive(video) {
 /**
  * @param {HTMLVideoElement} video
  * @param {string} videoKey
+ * @param {{thumbnail: boolean}} wanted
  * @returns {Promise<import('../lib/rank-videos.js').FoundVideo>}
  */
-export async function describeVideo(video, videoKey) {
+export async function describeVideo(video, videoKey, wanted) {
   const area_px = await visibleArea(video);
   return {
     videoKey,
     label: labelOf(video),
-    thumbnail: makeThumbnail(video),
+    thumbnail: wanted.thumbnail ? makeThumbnail(video) : null,
     playing: isPlaying(video),
     visible: area_px > 0,
     area_px,

@@ -1,13 +1,17 @@
 // @ts-check
-// One frame of a video as JPEG, and whether anything can be seen in it.
+// One frame of a video as JPEG, made on the page's own thread: where the coder's frame cannot do it.
 
+import { JPEG_QUALITY, sizeToSend, toBase64 } from '../lib/jpeg.js';
 import { isBlack } from './black-frames.js';
 
-const LONGEST_PX = 1280; // sides beyond it are reduced: faces are assessed at a few hundred pixels
-const JPEG_QUALITY = 0.95; // less would smooth away what the models look at
 const PROBE = { width: 32, height: 18 };
 
-/** @typedef {{jpeg: string, black: boolean}} Picture jpeg: base64; black: nothing can be seen in it, nor in any before */
+/**
+ * @typedef {object} Picture
+ * @property {string} [jpeg] base64
+ * @property {number} [kept] its number, where the coder's frame has it
+ * @property {boolean} black nothing can be seen in it
+ */
 
 /**
  * Reads frames with the same two canvases, so that a check needs no more memory than one frame.
@@ -21,8 +25,7 @@ export function makeGrabber() {
   const probeBrush = context(probe, { willReadFrequently: true });
   let seen = false; // one frame in which something can be seen is enough
   return async (video) => {
-    const scale = Math.min(1, LONGEST_PX / Math.max(video.videoWidth, video.videoHeight));
-    const [width, height] = [Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)];
+    const { width, height } = sizeToSend(video.videoWidth, video.videoHeight);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     brush.drawImage(video, 0, 0, width, height);
     if (!seen) {
@@ -44,15 +47,5 @@ function context(canvas, settings) {
 function toJpeg(canvas) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('no picture'))), 'image/jpeg', JPEG_QUALITY);
-  });
-}
-
-/** @param {Blob} blob @returns {Promise<string>} read off the main thread */
-function toBase64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(/** @type {string} */ (reader.result).split(',')[1]);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(blob);
   });
 }

@@ -10,7 +10,7 @@ import { offerButton } from './hover-button.js';
 import { watchForPlaying } from './watch-playing.js';
 
 /** @typedef {import('./check-on-page.js').PageCheck} PageCheck */
-/** @typedef {{type: string, job: import('../lib/state.js').Job, videoKey: string, language: string, step: 'frames' | 'screen', time_s: number, srcUrl: string}} Message */
+/** @typedef {{type: string, job: import('../lib/state.js').Job, videoKey: string, language: string, step: 'frames' | 'screen', time_s: number, srcUrl: string, thumbnail: boolean}} Message */
 
 const keys = makeVideoKeys();
 
@@ -19,7 +19,7 @@ const checks = new Map();
 
 /** @type {Readonly<Record<string, (message: Message) => unknown>>} */
 const ANSWERS = {
-  'find-videos': () => Promise.all(findVideos().map((video) => describeVideo(video, keys.keyOf(video)))),
+  'find-videos': ({ thumbnail }) => Promise.all(findVideos().map((video) => describeVideo(video, keys.keyOf(video), { thumbnail }))),
   'find-by-source'({ srcUrl }) {
     const video = findVideos().find(({ currentSrc }) => currentSrc === srcUrl);
     return video ? keys.keyOf(video) : null;

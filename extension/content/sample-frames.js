@@ -7,7 +7,7 @@ import { pause, untilSeen } from './wait-for.js';
 import { windVideo } from './wind-video.js';
 
 /** @typedef {import('./grab-frame.js').Picture} Picture */
-/** @typedef {{time_s: number, jpeg: string, black: boolean}} Sample */
+/** @typedef {{time_s: number} & Picture} Sample */
 
 /** Why no frames came; problems of the same names are told in words. */
 export class CaptureError extends Error {
@@ -19,7 +19,7 @@ export class CaptureError extends Error {
 }
 
 const TOTAL_MS = 30_000;
-const BREATH_MS = 120; // between frames, so that the page stays smooth
+const BREATH_MS = 250; // between frames: one costs the page 6 to 8 ms, and a second shall cost it less than 30
 const FEWEST_FRAMES = 4; // as space/settings.py
 
 /**

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from playwright.sync_api import Page
 
+from space.contract import U8
 from tests.media import number_of
 
 STATE = "video => [video.currentTime, video.paused, video.muted, video.volume, video.playbackRate]"
@@ -35,5 +37,16 @@ def state(page: Page) -> list[Any]:
 
 def numbers(frames: list[dict[str, Any]]) -> list[int]:
     """The numbers that captured frames show."""
-    pictures = [Image.open(io.BytesIO(base64.b64decode(frame["jpeg"]))) for frame in frames]
-    return [number_of(np.asarray(picture.convert("RGB"))) for picture in pictures]
+    return [number_of(picture) for picture in pictures(frames)]
+
+
+def pictures(frames: list[dict[str, Any]]) -> list[U8]:
+    """What captured frames show: (height, width, 3) RGB."""
+    return [np.asarray(jpeg.convert("RGB")) for jpeg in jpegs(frames)]
+
+
+def jpegs(frames: list[dict[str, Any]]) -> list[JpegImageFile]:
+    """Captured frames as Pillow opens them."""
+    opened = [Image.open(io.BytesIO(base64.b64decode(frame["jpeg"]))) for frame in frames]
+    assert all(isinstance(picture, JpegImageFile) for picture in opened)
+    return opened  # type: ignore[return-value]
