@@ -14,19 +14,26 @@ const HOSTS = new Set('article aside blockquote body div footer h1 h2 h3 h4 h5 h
 
 /**
  * @param {Document | ShadowRoot} root
- * @returns {HTMLVideoElement[]} in the page's order
+ * @returns {Generator<Element | ShadowRoot>} its elements in the page's order, each shadow root in its host's place
  */
-export function findVideos(root = document) {
-  /** @type {HTMLVideoElement[]} */
-  const found = [];
+function* walk(root) {
   for (const element of root.querySelectorAll('*')) {
-    if (element instanceof HTMLVideoElement) found.push(element);
-    else if (element.localName.includes('-') || HOSTS.has(element.localName)) {
-      const inner = shadowRootOf(element);
-      if (inner) found.push(...findVideos(inner));
-    }
+    yield element;
+    const inner = element.localName.includes('-') || HOSTS.has(element.localName) ? shadowRootOf(element) : null;
+    if (!inner) continue;
+    yield inner;
+    yield* walk(inner);
   }
-  return found;
+}
+
+/** @returns {HTMLVideoElement[]} in the page's order */
+export function findVideos() {
+  return [...walk(document)].filter((node) => node instanceof HTMLVideoElement);
+}
+
+/** @returns {(Document | ShadowRoot)[]} what a media element's events do not get out of */
+export function findRoots() {
+  return [document, ...[...walk(document)].filter((node) => node instanceof ShadowRoot)];
 }
 
 /**

@@ -107,3 +107,13 @@ def test_sites_of_ones_choice_are_checked_without_a_click(rig: Rig, sites: Sites
     page.evaluate("document.querySelector('video').play()")
     job = wait_until(lambda: next(iter(rig.jobs()), None))
     assert rig.wait_for_stage(job["job_id"], "done")["tab_id"] == rig.tabs[page]
+
+    page.evaluate("""() => {
+      document.querySelector("video").pause();
+      const inner = document.body.appendChild(document.createElement("div")).attachShadow({ mode: "closed" });
+      const outer = inner.appendChild(document.createElement("section")).attachShadow({ mode: "closed" });
+      const video = { src: "/clip.mp4?late", muted: true, loop: true, autoplay: true, width: 400, height: 225 };
+      outer.append(Object.assign(document.createElement("video"), video));
+    }""")
+    late = wait_until(lambda: next((found for found in rig.jobs() if found["job_id"] != job["job_id"]), None))
+    assert rig.wait_for_stage(late["job_id"], "done")["facts"]["src"].endswith("?late")
