@@ -115,9 +115,8 @@ function renderScale({ t }) {
   return element(
     'p',
     { class: 'tt-scale' },
-    `${t('page.heat.scale')}: ${t('page.heat.low')}`,
-    element('i', { 'aria-hidden': 'true' }),
-    t('page.heat.high'),
+    `${t('page.heat.scale')}:`,
+    element('span', {}, t('page.heat.low'), element('i', { 'aria-hidden': 'true' }), t('page.heat.high')),
   );
 }
 
