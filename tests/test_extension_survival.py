@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.browser
 
 LONG_S = 600.0
 START_S = 300.0
+SHOWN_S = 1.0
 CONSENT = "/consent/consent.html"
 
 
@@ -165,6 +167,10 @@ class RealSpace:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 
+    def ask(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return json.load(answer)
+
     def kill(self) -> None:
         """As a machine that fails does it."""
         if self._process is not None:
@@ -185,8 +191,14 @@ def test_the_forged_clip_gets_its_badge_and_a_restart_is_told(chromium_path: str
         ):
             scene = enter(browser, space.url, sites.url("/own"), is_first=True)
             surface = Surface(scene.site)
-            job = scene.wait_for_stage(scene.check(), "done", "failed")
+            job_id = scene.check()
+            remote_id = scene.wait_for_stage(job_id, "accepted", "queued", "source", "frames", "faces")["remote_id"]
+            wait_until(lambda: space.ask(f"/api/v1/jobs/{remote_id}")["stage"] in ("done", "failed"), every_s=0.02)
+            ended_s = time.time()
+            job = scene.wait_for_stage(job_id, "done", "failed")
             assert job["stage"] == "done", job["problem"]
+            shown_s = job["changed"] / 1000 - ended_s
+            assert shown_s < SHOWN_S, "the verdict is there within a second of the Space's own"
             source, code = job["report"]["source"], job["report"]["verdict"]["code"]
             assert (source["kind"], source["capture_method"], source["host"]) == ("frames", "frames", SITE)
             assert code not in ("little", "not_applicable")
