@@ -79,12 +79,26 @@ export async function openCoder(signal) {
   };
 }
 
+/** The browser puts the process of a frame that is not displayed last. @type {Readonly<Record<string, string>>} */
+const HOST_STYLE = {
+  all: 'initial',
+  position: 'fixed',
+  inset: '0 auto auto 0',
+  'inline-size': '1px',
+  'block-size': '1px',
+  overflow: 'hidden',
+  opacity: '0',
+  'pointer-events': 'none',
+};
+
 /** In a closed shadow root, where a page's scripts do not count it among their frames. */
 function putFrame() {
   const host = document.createElement('span');
-  host.hidden = true;
+  host.inert = true;
+  for (const [name, value] of Object.entries(HOST_STYLE)) host.style.setProperty(name, value, 'important');
   const frame = document.createElement('iframe');
   frame.src = chrome.runtime.getURL('coder/coder.html');
+  frame.style.border = '0';
   host.attachShadow({ mode: 'closed' }).append(frame);
   document.documentElement.append(host);
   return { frame, close: () => host.remove() };
