@@ -41,7 +41,7 @@ class Desk:
     space: FakeSpace
     sites: Sites
 
-    def hand(self, *words: str | int) -> None:
+    def hand(self, *words: str | float) -> None:
         environment = os.environ | {"DISPLAY": self.display}
         subprocess.run(["xdotool", *map(str, words)], env=environment, check=True, timeout=30)
 
@@ -156,6 +156,7 @@ def test_the_browser_asks_before_a_file_of_another_site_is_fetched(desk: Desk, i
     button = ask.get_by_role("button", name="Send the video file")
     button.wait_for()
     box = button.bounding_box()
+    assert box is not None
     desk.point(ask, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 1)
     desk.hand("sleep", 3, *(("key", "Tab", "sleep", 0.5, "key", "Return") if is_allowed else ("key", "Return")))
     if is_allowed:
