@@ -71,6 +71,14 @@ def _offline(request: pytest.FixtureRequest) -> Iterator[None]:
     _network_allowed = False
 
 
+@pytest.fixture(autouse=True)
+def _usual_scheduling() -> Iterator[None]:
+    """No test may leave this process in another scheduling class: what later ones start would inherit it."""
+    policy = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == policy
+
+
 # --- data and browser -------------------------------------------------------------------------------
 
 

@@ -7,8 +7,10 @@ Every picture carries its frame's number as a row of ten black or white blocks, 
 from __future__ import annotations
 
 import io
+import os
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -69,6 +71,20 @@ def _corners(h: int, w: int) -> dict[str, tuple[slice, slice]]:
 # --- clips ------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _usual_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does to the calling thread where it runs as root: the highest real-time priority.
+
+    Whatever a test starts afterwards would inherit it, and a browser's busy processes then wait for ever for
+    those that they keep from running.
+    """
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
+
+
 def write_clip(
     path: Path,
     *,
@@ -94,7 +110,10 @@ def write_clip(
         colours: attributes of the codec context, such as ``color_trc``.
         images: instead of numbered frames.
     """
-    with av.open(str(path), "w", format=container_format, options=dict(container_options or {})) as container:
+    with (
+        _usual_scheduling(),
+        av.open(str(path), "w", format=container_format, options=dict(container_options or {})) as container,
+    ):
         stream = container.add_stream(codec, rate=fps, options=dict(options))
         stream.width, stream.height = size_wh
         stream.pix_fmt = pix_fmt
