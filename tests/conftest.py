@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,42 @@ def _usual_scheduling() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures they ask for, before ``-m`` chooses among them."""
+    """Mark tests by the fixtures they ask for, before ``-m`` chooses among them; what takes longest begins."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for fixture, marker in (("shared_data", "data"), ("chromium_path", "browser")):
             if fixture in fixtures:
                 item.add_marker(marker)
+    items.sort(key=lambda item: _share_of(item.nodeid) != BROWSER)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker has all that needs a browser; the other files go to whoever is free.
+
+    Not by xdist's own groups: it writes them into ids that pytest 9 no longer lets it change.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _share_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+BROWSER = "browser"
+
+
+@cache
+def _share_of_file(file: str) -> str:
+    source = (PROJECT / file).read_text(encoding="utf-8")
+    in_browser = file.startswith("tests/extension/") or "mark.browser" in source or "chromium_path" in source
+    return BROWSER if in_browser else file
+
+
+def _share_of(nodeid: str) -> str:
+    return _share_of_file(nodeid.partition("::")[0])
 
 
 @pytest.fixture(scope="session")
