@@ -14,13 +14,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.lab.evaluation.metrics import auc, bootstrap_by_source, share_above_twin
+from space.lab.evaluation.metrics import auc, bootstrap_by_source, expected_calibration_error, share_above_twin
 from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
 from space.lab.training.augment import draw_photometry
 from space.lab.training.calibration import (
     MIN_SHARE,
     conformal_quantile,
-    expected_calibration_error,
     fit_calibration,
     fit_weights,
     verdict_levels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[st
     Args:
         folder: holds ``ensemble.json`` and its members' cards.
         out: the Markdown file.
-        clips: (name of a set of clips, figures as ``clip_figures`` gives them) pairs.
+        clips: (name of a set of clips, figures as ``read_clip_figures`` gives them) pairs.
     """
     record = read_ensemble(folder / ENSEMBLE_FILE)
     cards = [read_card(folder / f"{name}.json") for name, _ in record.members]
@@ -41,6 +42,28 @@ def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[st
         "## Training, data and licence\n\n" + "\n".join(_training(card) for card in cards),
     ]
     out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def read_clip_figures(path: Path) -> dict[str, Any]:
+    """The last ensemble's figures on the one set of an ``evaluation.json``; of the last member where there is none.
+
+    Returns:
+        What ``summarise_verdicts`` gives, with ``video_auc`` as an estimate.
+
+    Raises:
+        ValueError: another number of sets, or a set without both labels.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if len(document["sets"]) != 1:
+        raise ValueError(f"{path.name} holds {len(document['sets'])} sets; one is needed")
+    (one,) = document["sets"]
+    by_kind = {
+        kind: [c["name"] for c in document["contenders"] if c["kind"] == kind] for kind in ("ensemble", "member")
+    }
+    figures = one["results"][(by_kind["ensemble"] or by_kind["member"])[-1]]
+    if "video" not in figures:
+        raise ValueError(f"{one['name']} does not hold both genuine and forged ones")
+    return {**figures["clips"], "video_auc": figures["video"]["auc"]}
 
 
 def _members(record: EnsembleRecord, cards: list[Card]) -> str:
@@ -74,7 +97,8 @@ def _metric(of: str, metric: Metric) -> str:
 
 def _clips(clips: Iterable[tuple[str, dict[str, Any]]]) -> str:
     rows = [
-        f"| {name} | {f['n']} | {f['video_auc']:.2f} ({f['interval'][0]:.2f} to {f['interval'][1]:.2f}) "
+        f"| {name} | {f['n']} "
+        f"| {f['video_auc']['value']:.2f} ({f['video_auc']['low']:.2f} to {f['video_auc']['high']:.2f}) "
         f"| {round(f['share_above_twin'] * f['twins'], 1):g} of {f['twins']} | {f['false_alarms']} of {f['n_genuine']} "
         f"| {f['found']} of {f['n_forged']} | {f['abstained']} of {f['n']} |"
         for name, f in clips

@@ -98,15 +98,3 @@ def verdict_levels(genuine: Sequence[F64], forged: F64) -> tuple[float, float, f
     strong = max(conformal_quantile(p, STRONG_FALSE_ALARMS) for p in genuine if len(p) + 1 >= 1 / STRONG_FALSE_ALARMS)
     little = min(-conformal_quantile(-forged, LITTLE_MISSES), some)
     return little, some, max(some, strong)
-
-
-def expected_calibration_error(labels: I64, p_fake: F64, *, n_bins: int = 10) -> float:
-    """Mean |accuracy - confidence| over bins of equal size, both classes weighted alike."""
-    weights = np.where(labels == 1, 0.5 / max(1, (labels == 1).sum()), 0.5 / max(1, (labels == 0).sum()))
-    order = np.argsort(p_fake, kind="stable")
-    total = 0.0
-    for part in np.array_split(order, n_bins):
-        share = weights[part].sum()
-        if share > 0:
-            total += abs((weights[part] * (labels[part] - p_fake[part])).sum())
-    return float(total)

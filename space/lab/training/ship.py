@@ -23,8 +23,8 @@ from space.contract import Crop, Face
 from space.errors import SourceError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
-from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
-from space.lab.training.calibration import expected_calibration_error, fit_calibration, fit_weights, verdict_levels
+from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
+from space.lab.training.calibration import fit_calibration, fit_weights, verdict_levels
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
