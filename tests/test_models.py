@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,12 +13,19 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision import models as torchvision_models
 
+from space.analysis.maps import map_crops
+from space.analysis.scores import member_logits
+from space.contract import Crop
 from space.models.cards import Params
 from space.models.efficientnet import SameConv2d
-from space.models.member import FrameMember, normalise
+from space.models.layouts import STEMS
+from space.models.member import FrameMember, fold_norms, normalise
 from space.models.registry import ARCHITECTURES, build_member, build_network
+from space.models.weights import LoadedMember
+from tests.members import CARD, build_seeded
 
 FRAME = [name for name, entry in ARCHITECTURES.items() if entry.kind == "frame"]
+PUBLISHED = [name for name in FRAME if ARCHITECTURES[name].family in STEMS and ARCHITECTURES[name].is_plain]
 N_IMAGENET = 1000  # outputs of the published networks
 PX = 64
 
@@ -37,10 +48,11 @@ def test_frame_member_is_cut_at_strides_16_and_32(name: str) -> None:
     assert last.shape[2:] == (PX // 32, PX // 32)
     assert logits.shape == (2,)
     assert region.shape == (2, PX // 16, PX // 16)
-    assert {key.split(".")[0] for key in member.state_dict()} == {"trunk", "tail", "head", "region"}
+    pieces = {key.split(".")[0] for key in member.state_dict()}
+    assert {"trunk", "head", "region"} <= pieces <= {"trunk", "tail", "head", "region"}  # MesoNet's tail only pools
 
 
-@pytest.mark.parametrize("name", FRAME)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_frame_member_has_the_published_number_of_parameters(name: str) -> None:
     published = next(iter(torchvision_models.get_model_weights(name))).meta["num_params"]
     with torch.device("meta"):
@@ -49,6 +61,68 @@ def test_frame_member_has_the_published_number_of_parameters(name: str) -> None:
     assert isinstance(head, nn.Linear)
     spared = (N_IMAGENET - 1) * (head.in_features + 1)
     assert sum(value.numel() for value in member.parameters()) == published - spared
+
+
+def count(module: nn.Module) -> int:
+    return sum(value.numel() for value in module.parameters())
+
+
+VGG_HEAD = (512 * 49 + 1) * 4096 + 4097 * 4096 + 4097 * 1000  # of ImageNet's VGG, which is not here
+SIMPLE_3X3 = [3, 64, 128, 128, 128, 128, 128, 256, 256, 256, 512]
+SIMPLENET = sum(9 * a * b + 2 * b for a, b in [*pairwise(SIMPLE_3X3), (256, 256)])  # 5.48 million in the paper
+SIMPLENET += sum(a * b + 2 * b for a, b in [(512, 2048), (2048, 256)])
+INCEPTION_AUX = 3_326_696  # torchvision's auxiliary classifier
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "head"),
+    [
+        ("vgg19", 143_667_240 - VGG_HEAD, 513),
+        ("vgg19_bn", 143_678_248 - VGG_HEAD, 513),
+        ("densenet121", 7_978_856 - 1025 * 1000, 1025),
+        ("densenet121_gray", 7_978_856 - 1025 * 1000, 1025),
+        ("inception_v3", 27_161_264 - INCEPTION_AUX - 2049 * 1000, 2049),
+        ("xception", 22_855_952 - 2049 * 1000, 2049),
+        ("xception_mlp", 22_855_952 - 2049 * 1000, 2_321_834),  # 2048-1000-256-64-2
+        ("meso4", 27_977 - 16_417, 16_417),
+        ("mesoinception4", 28_615 - 16_417, 16_417),
+        ("simplenet", SIMPLENET, 257),
+        ("plain_cnn", 32 * 27 + 64 * 288 + 128 * 576 + 2 * 224, 129),
+        ("resnet18_mlp", 11_689_512 - 513_000, 513 * 256 + 257),
+    ],
+)
+def test_a_compared_member_has_its_number_of_parameters(name: str, body: int, head: int) -> None:
+    with torch.device("meta"):
+        member = build_member(name)
+    assert (count(member.trunk) + count(member.tail), count(member.head)) == (body, head)
+
+
+@pytest.mark.parametrize("name", [name for name in FRAME if name not in PUBLISHED])
+def test_a_compared_member_computes_folds_and_shows_maps(name: str) -> None:
+    card = replace(CARD, name="new", architecture=name, params=Params())
+    module = build_seeded(name, card.params)
+    assert isinstance(module, FrameMember)
+    images = torch.randn(2, 3, PX, PX)
+    with torch.no_grad():
+        logits = module(images)
+        fold_norms(module)
+        torch.testing.assert_close(module(images), logits, rtol=1e-3, atol=1e-4)
+    assert torch.isfinite(logits).all()
+    member = LoadedMember(card, module.requires_grad_(False))
+    pixels = np.random.default_rng(0).integers(0, 256, (PX, PX, 3), dtype=np.uint8)
+    crop = Crop(pixels, np.eye(2, 3, dtype=np.float32))
+    scores, maps = map_crops(member, [[crop]])
+    assert scores.logits == pytest.approx(member_logits(member, [crop]), rel=1e-3, abs=1e-4)
+    assert (maps.penultimate.shape, maps.last.shape) == ((1, PX // 16, PX // 16), (1, PX // 32, PX // 32))
+
+
+def test_a_gray_member_sees_no_colour() -> None:
+    member = build_seeded("densenet121_gray", Params())
+    images = torch.rand(1, 3, PX, PX)
+    luma = (images * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    with torch.no_grad():
+        torch.testing.assert_close(member(images), member(luma.expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-4)
+        assert (member(images) - member(images.flip(1))).abs().item() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "resnext50_32x4d"])

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from space.errors import RequestError, WeightsError
 from space.models.cards import UNCALIBRATED, WEIGHTS_SUFFIX, Card, Params, write_record
-from space.models.layouts import Layout, find_layout, find_params, name_sources
+from space.models.layouts import STEMS, Layout, find_layout, find_params, name_sources
 from space.models.registry import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, build_network
 from space.models.stored import COUNTERS, compare_keys, compare_shapes, save_state
 from space.models.weights import check_new_name, installed_folder
@@ -67,7 +67,7 @@ def import_checkpoint(path: Path, architecture: str, *, fake_index: Literal[0, 1
 
     Args:
         path: ``.pth`` (only tensors are read, never code) or safetensors.
-        architecture: a frame architecture of the registry; with ``tf_`` before it for timm's networks
+        architecture: an EfficientNet, ResNet or ResNeXt of the registry; with ``tf_`` before it for timm's networks
             with TensorFlow's padding and epsilon, which their keys do not tell apart.
         fake_index: which of two outputs is fake; for one output, the label that a positive logit stands for
             fake under: 1, or 0 where positive means real.
@@ -78,9 +78,11 @@ def import_checkpoint(path: Path, architecture: str, *, fake_index: Literal[0, 1
             nor two outputs; ``weights_mismatch``: not this architecture, or more than it and a head.
     """
     name, tensorflow = architecture.removeprefix(TENSORFLOW_PREFIX), architecture.startswith(TENSORFLOW_PREFIX)
-    entry = ARCHITECTURES.get(name)
-    if entry is None or entry.kind != "frame":
-        known = ", ".join(sorted(key for key, item in ARCHITECTURES.items() if item.kind == "frame"))
+    plain = {key: item for key, item in ARCHITECTURES.items() if item.kind == "frame" and item.is_plain}
+    importable = {key: item for key, item in plain.items() if item.family in STEMS}
+    entry = importable.get(name)
+    if entry is None:
+        known = ", ".join(sorted(importable))
         raise RequestError("bad_members", name=architecture, known=known)
     tensors = _read_tensors(path)
     stripped = {key: _strip(key) for key in tensors}

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from space.models import efficientnet, resnet, sequence
+from space.models import classics, efficientnet, resnet, sequence, small, xception
 from space.models.cards import Padding, Params
+from space.models.heads import with_gray_input, with_hidden_layers
 from space.models.member import Backbone, FrameMember
 from space.models.sequence import SequenceMember
 
@@ -23,24 +24,52 @@ class Architecture:
     """What a name in a card stands for."""
 
     name: str
-    family: str  # "efficientnet", "resnet"
+    family: str  # a key of ``BUILDERS``
     input_px: int  # as published
     kind: Kind = "frame"  # scores one crop, or a track's crops in order of time
+    base: str = ""  # the family's own name for what is below the head; "": this one's
+    hidden: tuple[int, ...] = ()  # widths of layers between pooling and output; none, as published
+    n_outputs: int = 1  # with hidden layers: 2 become their difference
+    hidden_dropout: float = 0.5  # with hidden layers: before the output, unless a card says otherwise
+    gray: bool = False  # sees no colour
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the family's network with its own head, as public checkpoints hold it."""
+        return not (self.base or self.hidden or self.gray)
 
 
 EFFICIENTNET_PX = (224, 240, 260, 300, 380, 456, 528, 600)
 SEQUENCE_PX = 112
 
+CLASSICS_PX = {"vgg19": 224, "vgg19_bn": 224, "densenet121": 224, "inception_v3": 299}
+SMALL_PX = {"meso4": 256, "mesoinception4": 256, "simplenet": 224, "plain_cnn": 224}
+
 ARCHITECTURES: dict[str, Architecture] = {
-    **{
-        name: Architecture(name, "efficientnet", px)
-        for name, px in zip(efficientnet.BUILDERS, EFFICIENTNET_PX, strict=True)
-    },
-    **{name: Architecture(name, "resnet", 224) for name in resnet.BUILDERS},
-    **{name: Architecture(name, "resnet", SEQUENCE_PX, "sequence") for name in sequence.BASES},
+    entry.name: entry
+    for entry in (
+        *(
+            Architecture(name, "efficientnet", px)
+            for name, px in zip(efficientnet.BUILDERS, EFFICIENTNET_PX, strict=True)
+        ),
+        *(Architecture(name, "resnet", 224) for name in resnet.BUILDERS),
+        Architecture("resnet18_mlp", "resnet", 224, base="resnet18", hidden=(256,)),
+        *(Architecture(name, "classics", px) for name, px in CLASSICS_PX.items()),
+        Architecture("densenet121_gray", "classics", 224, base="densenet121", gray=True),
+        Architecture("xception", "xception", 299),
+        Architecture("xception_mlp", "xception", 299, base="xception", hidden=(1000, 256, 64), n_outputs=2),
+        *(Architecture(name, "small", px) for name, px in SMALL_PX.items()),
+        *(Architecture(name, "resnet", SEQUENCE_PX, "sequence") for name in sequence.BASES),
+    )
 }
 
-BUILDERS: dict[str, Callable[..., Backbone]] = {"efficientnet": efficientnet.build, "resnet": resnet.build}
+BUILDERS: dict[str, Callable[..., Backbone]] = {
+    "efficientnet": efficientnet.build,
+    "resnet": resnet.build,
+    "classics": classics.build,
+    "xception": xception.build,
+    "small": small.build,
+}
 
 
 def build_member(
@@ -66,8 +95,22 @@ def build_member(
     entry = ARCHITECTURES[architecture]
     if entry.kind != "frame":
         raise ValueError(f"{architecture} scores sequences")
-    backbone = BUILDERS[entry.family](architecture, dropout=dropout, bn_eps=bn_eps, padding=padding)
-    return FrameMember(backbone, region_head=region_head)
+    return FrameMember(_build_backbone(entry, dropout, bn_eps, padding), region_head=region_head)
+
+
+def _build_backbone(entry: Architecture, dropout: float | None, bn_eps: float | None, padding: Padding) -> Backbone:
+    build = BUILDERS[entry.family]
+    name = entry.base or entry.name
+    if entry.family == "efficientnet":
+        backbone = build(name, dropout=dropout, bn_eps=bn_eps, padding=padding)
+    elif bn_eps is not None or padding != "symmetric":
+        raise ValueError(f"{entry.name} knows one bn_eps and one padding")
+    else:
+        backbone = build(name, dropout=dropout)
+    if entry.hidden:
+        p = entry.hidden_dropout if dropout is None else dropout
+        backbone = with_hidden_layers(backbone, entry.hidden, n_outputs=entry.n_outputs, dropout=p)
+    return with_gray_input(backbone) if entry.gray else backbone
 
 
 def build_network(architecture: str, params: Params) -> Member:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from torch import nn
 from torchvision import models
 
-from space.models.cards import Padding
 from space.models.member import Backbone
 
 BUILDERS = {
@@ -19,21 +18,13 @@ BUILDERS = {
 }
 
 
-def build(
-    architecture: str, *, dropout: float | None = None, bn_eps: float | None = None, padding: Padding = "symmetric"
-) -> Backbone:
+def build(architecture: str, *, dropout: float | None = None) -> Backbone:
     """An untrained network cut at strides 16 and 32.
 
     Args:
         architecture: a key of ``BUILDERS``.
         dropout: before the logit; None or 0: none, as published.
-        bn_eps, padding: only as published (None, "symmetric"): every implementation agrees on them.
-
-    Raises:
-        ValueError: another ``bn_eps`` or ``padding``.
     """
-    if bn_eps is not None or padding != "symmetric":
-        raise ValueError(f"{architecture} knows one bn_eps and one padding")
     net = BUILDERS[architecture](weights=None, num_classes=1)
     trunk = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3)
     return Backbone(
