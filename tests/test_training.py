@@ -24,10 +24,11 @@ from space.lab.training.calibration import (
     fit_weights,
     verdict_levels,
 )
-from space.lab.training.engine import Trainer, learning_rate, make_schedule, same_until
+from space.lab.training.engine import Trainer
 from space.lab.training.pairs import CELL_PX, PairChoices, TwinData, draw_batch
 from space.lab.training.recipes import RECIPES, Phase
 from space.lab.training.result import load_predictions, predict_split, save_predictions
+from space.lab.training.schedule import learning_rate, make_schedule, same_until
 from space.lab.training.twins import IDENTITY, REGION_PX, manipulated_region, register_twin
 from tests.twins import SIDE, draw_face, oval_landmarks, write_twins
 

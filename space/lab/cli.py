@@ -81,13 +81,17 @@ def train(
     stills: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="npz from stills, where the recipe asks for it.")
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Begin with a card's weights, or with a public checkpoint."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
 ) -> None:
     """Train a member by a recipe; goes on where an earlier run of the folder stopped."""
     from space.lab.training.run import train_member
 
-    auc = train_member(recipe, data, twins, out, device=device, threads=threads, stills=stills)
+    auc = train_member(recipe, data, twins, out, device=device, threads=threads, stills=stills, start=start)
     typer.echo(f"val (within-dataset) frame AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,72 +25,14 @@ from torchvision.ops import StochasticDepth
 
 from space.lab.evaluation.metrics import auc
 from space.lab.training.pairs import Batch, PairChoices, TwinData, frame_crops, stream_batches
+from space.lab.training.progress import draw_curves, draw_grid
 from space.lab.training.recipes import Phase, Recipe
+from space.lab.training.schedule import learning_rate, make_schedule, momentum, same_until
+from space.lab.training.transfer import Freezing, load_start, parameter_groups, set_rates
 from space.models.member import FrameMember, normalise
 from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps of a recipe, and where its phases begin."""
-
-    phase_ends: tuple[int, ...]  # exclusive step numbers
-    window_px: tuple[int, ...]
-
-    @property
-    def n_steps(self) -> int:
-        """Of the whole run."""
-        return self.phase_ends[-1]
-
-    def stretches(self, start: int) -> Iterator[tuple[int, range]]:
-        """(window_px, steps) of what is left from a step on."""
-        begin = 0
-        for end, px in zip(self.phase_ends, self.window_px, strict=True):
-            if end > start:
-                yield px, range(max(start, begin), end)
-            begin = end
-
-
-def make_schedule(recipe: Recipe) -> Schedule:
-    """Whole batches only: what is left over at the end of a phase is not trained on."""
-    counts = [phase.n_images // (2 * recipe.batch_pairs) for phase in recipe.phases]
-    return Schedule(
-        tuple(int(end) for end in np.cumsum(counts)),
-        tuple(phase.window_px for phase in recipe.phases),
-    )
-
-
-def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
-    """Linear warm-up, then a cosine or none; at the end a linear cool-down where the recipe asks for one.
-
-    Without a cosine the rate depends on the end in the cool-down only, so a run can be made longer as long as
-    its cool-down has not begun.
-    """
-    per_step = 2 * recipe.batch_pairs
-    cosine_steps = n_steps if recipe.cosine_images is None else recipe.cosine_images // per_step
-    warmup = max(1, round(recipe.warmup_share * cosine_steps))
-    if step < warmup:
-        return recipe.peak_lr * (step + 1) / warmup
-    cooldown = min(1.0, (n_steps - step) * per_step / recipe.cooldown_images) if recipe.cooldown_images else 1.0
-    if recipe.decay == "none":
-        return recipe.peak_lr * cooldown
-    cosine = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, cosine_steps - warmup)))
-    return recipe.peak_lr * cooldown * cosine
-
-
-def same_until(ours: Recipe, theirs: Recipe, step: int) -> bool:
-    """Whether two recipes do the same in every step before this one, so that a run may go on by the other."""
-    drawn = [replace(r, phases=(), cosine_images=None, cooldown_images=0, note="") for r in (ours, theirs)]
-    if drawn[0] != drawn[1]:
-        return False
-    plans = [(recipe, make_schedule(recipe)) for recipe in (ours, theirs)]
-    if step > min(schedule.n_steps for _, schedule in plans):
-        return False
-    windows = [[px for px, steps in schedule.stretches(0) for _ in steps][:step] for _, schedule in plans]
-    rates = [[learning_rate(recipe, i, schedule.n_steps) for i in range(step)] for recipe, schedule in plans]
-    return windows[0] == windows[1] and rates[0] == rates[1]
 
 
 def twin_losses(logits: Tensor, regions: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,9 +61,21 @@ class Trainer:
         data: the training split.
         validation: the validation split.
         folder: log, checkpoint and result go here; a checkpoint found here is resumed.
+        start: weights to begin with (``transfer.read_start``); a recipe with ``head_images`` needs them.
+        pictures: draw curves and a grid of predictions at every log line.
     """
 
-    def __init__(self, recipe: Recipe, data: TwinData, validation: TwinData, folder: Path, *, device: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: TwinData,
+        validation: TwinData,
+        folder: Path,
+        *,
+        device: str,
+        start: Mapping[str, Tensor] | None = None,
+        pictures: bool = False,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.folder = recipe, data, folder
         self.device = torch.device(device)
@@ -130,9 +83,14 @@ class Trainer:
         member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
         if not recipe.stochastic_depth:
             _switch_off_stochastic_depth(member)
+        if start is not None:
+            load_start(member, start)
         self.member: FrameMember = member.to(self.device).to(memory_format=torch.channels_last)
         self.average: FrameMember = copy.deepcopy(self.member).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(_decay_groups(self.member, recipe.weight_decay), lr=recipe.peak_lr)
+        self.freezing = Freezing(recipe, self.member)
+        self.optimiser = torch.optim.AdamW(parameter_groups(self.member, recipe), lr=recipe.peak_lr)
+        self.pictures = pictures
+        self.best: dict[str, Tensor] | None = None  # the average where the AUC was best; only with patience
         self.step = 0
         self.seconds = 0.0
         self.validation = validation
@@ -140,16 +98,23 @@ class Trainer:
         n = min(recipe.n_validation, len(validation.faces))
         self.validation_names = [validation.faces[i] for i in rng.permutation(len(validation.faces))[:n]]
         folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        if not self._resume() and recipe.head_images and start is None:
+            raise ValueError(f"{recipe.name} goes on from other weights; give them to start with")
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder / "log.jsonl"
 
     @property
     def _checkpoint(self) -> Path:
         return self.folder / "checkpoint.pt"
 
     def run(self) -> FrameMember:
-        """Train to the end; returns the averaged member in eval mode."""
+        """Train to the end, or until it gets no better; returns the averaged member in eval mode."""
         recipe = self.recipe
         for window_px, steps in self.schedule.stretches(self.step):
+            if self._is_stuck():
+                break
             choices = PairChoices(
                 recipe.input_px,
                 recipe.margin,
@@ -161,7 +126,15 @@ class Trainer:
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):  # its threads end with the phase, also when it fails
                 self._run_phase(batches, window_px)
+        if self.best is not None:
+            self.average.load_state_dict(self.best)
         return self.average
+
+    def _is_stuck(self) -> bool:
+        """Whether the last ``patience`` log lines were no better than the best before them."""
+        patience = self.recipe.patience
+        areas = [line["val_auc"] for line in self._read_log()]
+        return 0 < patience < len(areas) and max(areas[-patience:]) <= max(areas[:-patience])
 
     def _run_phase(self, batches: Iterator[Batch], window_px: int) -> None:
         losses: list[tuple[float, ...]] = []
@@ -174,14 +147,16 @@ class Trainer:
                 self._log(losses, window_px)
                 self._save()
                 losses, began = [], time.perf_counter()
+                if self._is_stuck():
+                    log.info("no better for %d lines: stopped", self.recipe.patience)
+                    return
         self.seconds += time.perf_counter() - began
 
     def _train_step(self, batch: Batch) -> tuple[float, ...]:
         recipe = self.recipe
-        rate = learning_rate(recipe, self.step, self.schedule.n_steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.member.train()
+        plan = recipe, self.step, self.schedule.n_steps
+        set_rates(self.optimiser, learning_rate(*plan), momentum(*plan))
+        self.freezing.apply(self.step)
         images = normalise(torch.from_numpy(batch.images).to(self.device), IMAGENET_MEAN, IMAGENET_STD)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
             logits, regions = self.member.forward_with_region(images)
@@ -209,13 +184,24 @@ class Trainer:
             "region_loss": round(float(mean[2]), 4),
             "rate": learning_rate(self.recipe, self.step - 1, self.schedule.n_steps),
             "val_auc": round(auc(labels, logits.astype(np.float64)), 4),
+            "val_accuracy": round(float(np.mean((logits > 0) == (labels == 1))), 4),
             "val_n": len(labels),
             "seconds": round(self.seconds, 1),
         }
         text = json.dumps(line)
-        with (self.folder / "log.jsonl").open("a") as lines:
+        if self.recipe.patience and line["val_auc"] > max((x["val_auc"] for x in self._read_log()), default=-1.0):
+            self.best = {key: value.clone() for key, value in self.average.state_dict().items()}
+        with self._log_file.open("a") as lines:
             lines.write(text + "\n")
         log.info("%s", text)
+        if self.pictures:
+            draw_curves(self._read_log(), self.folder)
+            draw_grid(crops, labels.tolist(), logits, self.folder)
+
+    def _read_log(self) -> list[dict[str, Any]]:
+        if not self._log_file.exists():
+            return []
+        return [json.loads(line) for line in self._log_file.read_text().splitlines()]
 
     def _save(self) -> None:
         state = {
@@ -227,13 +213,17 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "torch_rng": torch.get_rng_state(),
         }
+        if self.best is not None:
+            state["best"] = self.best
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.rename(self._checkpoint)
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the folder's checkpoint; whether there is one."""
         if not self._checkpoint.exists():
-            return
+            self._cut_log(0)
+            return False
         state: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         theirs = dict(state["recipe"])
         theirs["phases"] = tuple(Phase(**phase) for phase in theirs["phases"])
@@ -244,6 +234,15 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["torch_rng"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.best = state.get("best")
+        self._cut_log(self.step)
+        return True
+
+    def _cut_log(self, step: int) -> None:
+        """Drop lines beyond the checkpoint: a run may be killed after it wrote one and before it saved."""
+        kept = [line for line in self._read_log() if line["step"] <= step]
+        if self._log_file.exists():
+            self._log_file.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
 def predict_logits(
@@ -268,13 +267,6 @@ def _switch_off_stochastic_depth(member: nn.Module) -> None:
     for module in member.modules():
         if isinstance(module, StochasticDepth):
             module.p = 0.0
-
-
-def _decay_groups(member: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """No decay on biases and norms."""
-    matrices = [p for p in member.parameters() if p.ndim > 1]
-    vectors = [p for p in member.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 @torch.no_grad()

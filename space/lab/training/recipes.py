@@ -30,7 +30,7 @@ class Recipe:
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
     warmup_share: float = 0.04  # of the cosine's steps
-    decay: Literal["cosine", "none"] = "cosine"  # before the cool-down
+    decay: Literal["cosine", "none", "one_cycle"] = "cosine"  # before the cool-down; one_cycle rises over the warm-up
     cosine_images: int | None = None  # what the warm-up and the cosine are measured by; None: the whole run
     cooldown_images: int = 0  # at the end the rate also falls linearly to zero over these
     ema_decay: float = 0.995
@@ -43,6 +43,10 @@ class Recipe:
     seed: int = 1
     log_every: int = 100  # steps: validation, log line, checkpoint
     n_validation: int = 512  # faces looked at on the way
+    patience: int = 0  # log lines without a better AUC on the way that end the run; 0: none do
+    head_images: int = 0  # from a starting checkpoint: seen while only the heads are trained
+    train_from: str = ""  # and then: the first block that is trained, such as "trunk.5" or "tail"; "": all of them
+    body_rate: float = 0.1  # and then: of the blocks' rate / of the heads'
     note: str = ""  # cost and result, once run
 
     @property
@@ -51,9 +55,36 @@ class Recipe:
         return sum(phase.n_images for phase in self.phases)
 
 
+# The members of the comparison: one budget, one kind of data, so that only the network differs.
+COMPARED = (
+    *("plain_cnn", "meso4", "mesoinception4", "simplenet", "resnet18", "resnet18_mlp", "resnext50_32x4d"),
+    *("efficientnet_b0", "vgg19_bn", "densenet121", "densenet121_gray", "inception_v3", "xception", "xception_mlp"),
+)
+
+
+def compared(architecture: str) -> Recipe:
+    """The comparison's recipe for an architecture of the registry."""
+    return Recipe(
+        name=f"compare-{architecture.replace('_', '-')}",
+        architecture=architecture,
+        phases=(Phase(112, 48_000), Phase(160, 16_000)),
+        input_px=160,
+        margin=1.2,
+        self_blend_share=0.3,
+        swap_share=0.3,
+        stills_share=0.4,
+        decay="one_cycle",
+        warmup_share=0.1,
+        dropout=0.0,
+        stochastic_depth=False,
+        log_every=250,
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
+        *(compared(architecture) for architecture in COMPARED),
         Recipe(
             name="first-efficientnet-b0",
             architecture="efficientnet_b0",

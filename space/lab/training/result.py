@@ -90,9 +90,13 @@ def describe_recipe(recipe: Recipe) -> str:
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
     kinds = [(recipe.self_blend_share, "self-blended"), (recipe.swap_share, "swapped")]
     forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)
-    rate = "cosine" if recipe.decay == "cosine" else f"falling over the last {recipe.cooldown_images} images"
+    rates = {"none": f"falling over the last {recipe.cooldown_images} images", "one_cycle": "in one cycle"}
+    rate = rates.get(recipe.decay, "cosine")
+    body = f"{recipe.train_from or 'all'} on at {recipe.body_rate:g} of the rate"
+    start = f"from other weights (heads alone for {recipe.head_images} images, then {body})"
+    start = start if recipe.head_images else "from scratch"
     return (
-        f"{recipe.name}: from scratch, {recipe.n_images} images ({sizes}), "
+        f"{recipe.name}: {start}, {recipe.n_images} images ({sizes}), "
         f"twins in a batch of {2 * recipe.batch_pairs}, "
         f"{forged}, region head, AdamW {recipe.peak_lr:g} {rate}, "
         f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"

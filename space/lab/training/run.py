@@ -14,6 +14,7 @@ from space.lab.training.engine import Trainer
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import RECIPES
 from space.lab.training.result import estimate_auc, predict_split, save_predictions
+from space.lab.training.transfer import read_start
 
 RECIPE_FILE = "recipe.json"
 MEMBER_FILE = "member.pt"
@@ -21,23 +22,43 @@ PREDICTIONS_FILE = "val.npz"
 
 
 def train_member(
-    recipe_name: str, data: Path, twins: Path, out: Path, *, device: str, threads: int, stills: Path | None = None
+    recipe_name: str,
+    data: Path,
+    twins: Path,
+    out: Path,
+    *,
+    device: str,
+    threads: int,
+    stills: Path | None = None,
+    start: Path | None = None,
 ) -> Estimate:
     """Train to the end and predict the whole validation split.
 
-    Writes the averaged member's state (``member.pt``) and ``val.npz`` into the run's folder.
+    Writes the averaged member's state (``member.pt``) and ``val.npz`` into the run's folder, beside log and pictures.
+
+    Args:
+        start: a card or a checkpoint to begin with; see ``transfer.read_start``.
 
     Returns:
         Frame-level, within-dataset AUC with its 95 % interval by source.
 
     Raises:
         KeyError: no such recipe.
+        ValueError: data or start do not fit the recipe.
     """
     recipe = RECIPES[recipe_name]
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # batches are drawn in threads of their own
     validation = TwinData(data, twins, split="val")
-    trainer = Trainer(recipe, TwinData(data, twins, split="train", stills=stills), validation, out, device=device)
+    trainer = Trainer(
+        recipe,
+        TwinData(data, twins, split="train", stills=stills),
+        validation,
+        out,
+        device=device,
+        start=None if start is None else read_start(start, recipe.architecture),
+        pictures=True,
+    )
     member = trainer.run()
     (out / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     torch.save(member.state_dict(), out / MEMBER_FILE)

@@ -160,7 +160,7 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
     member.load_state_dict(torch.load(run.folder / MEMBER_FILE, weights_only=True))
     file = f"{run.member_name}.safetensors"
     sha = save_weights(member, out / file)
-    seconds = read_log(run.folder)[-1]["seconds"]
+    last = read_log(run.folder)[-1]
     card = Card(
         name=run.member_name,
         version=VERSION,
@@ -177,8 +177,8 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         licence=LICENCE,
         weights=file,
         sha256=sha,
-        images_seen=recipe.n_images,
-        training_cost=f"{seconds / 60:.0f} minutes on one shared x86 core",
+        images_seen=int(last["images"]),  # fewer than planned where the run stopped early
+        training_cost=f"{last['seconds'] / 60:.0f} minutes on one shared x86 core",
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(card, out / f"{card.name}.json")
