@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from space.models.weights import Ensemble
 
 app = typer.Typer(help="Make data, train and evaluate members.", no_args_is_help=True)
 
@@ -22,6 +25,19 @@ DataFolder = Annotated[
     Path,
     typer.Argument(exists=True, file_okay=False, help="A folder of DFDC face crops (manifest.csv and zip shards)."),
 ]
+
+
+EnsembleFolder = Annotated[
+    Path | None,
+    typer.Option("--ensemble", exists=True, file_okay=False, help="Folder of an ensemble instead of the shipped one."),
+]
+
+
+def _load(members: str | None, folder: Path | None) -> Ensemble:
+    """The ensemble that a command was asked to use."""
+    from space.models.weights import SHIPPED, load_ensemble, parse_members
+
+    return load_ensemble(parse_members(members) if members else None, folder=folder or SHIPPED)
 
 
 @app.command()
@@ -173,6 +189,26 @@ def evaluate(
     for line in describe_results(document):
         typer.echo(line)
     typer.echo(out / PAGE_FILE)
+
+
+@app.command()
+def methods(
+    clip: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A video or photo with a face.")],
+    out: Annotated[Path, typer.Option(help="Folder for costs.json and a sheet of maps for each member.")],
+    names: Annotated[str, typer.Option("--methods", help="Some of them, with commas between; or all.")] = "all",
+    faces: Annotated[int, typer.Option(min=4, max=64, help="Frames of the clip.")] = 4,
+    members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the ensemble's own.")] = None,
+    ensemble: EnsembleFolder = None,
+) -> None:
+    """Draw the maps of every method on one clip and print what each costs."""
+    from space.lab.explain.clip import describe_costs, explain_clip
+    from space.lab.explain.methods import METHODS
+
+    wanted = list(METHODS) if names == "all" else names.split(",")
+    if unknown := set(wanted) - METHODS.keys():
+        raise typer.BadParameter(f"no such method: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
+    costs = explain_clip(clip, out, ensemble=_load(members, ensemble), names=wanted, n_faces=faces)
+    typer.echo(describe_costs(costs))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Explanations put to the test: every map method behind one interface, true regions, measures, and the atlas."""
