@@ -46,7 +46,8 @@ def print_report(console: Console, report: Report, *, written: Sequence[Path] = 
     if report.parts is not None:
         # where none may be named, where the heat fell is still worth a look, under a sentence that says so
         shown = [part for part in report.parts.parts if part.compromising] or report.parts.parts[:N_PARTS]
-        words = Words(translate(report.parts.sentence, lang=lang))
+        texts = [text for text in (report.parts.sentence, report.parts.verification) if text is not None]
+        words = Words("\n".join(translate(text, lang=lang) for text in texts))
         _section(console, "cli.parts", Group(words, _parts(shown, lang)), lang=lang)
     _section(console, "cli.limits", _bullets(report.limits, lang), lang=lang)
     for path in written:

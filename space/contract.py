@@ -136,6 +136,8 @@ class MemberMaps:
     penultimate: F32  # (n, 14, 14) for a 224 px input
     last: F32  # (n, 7, 7) for a 224 px input
     layered: F32  # (n, 14, 14) penultimate filtered by last
+    contributions: F32 | None = None  # (n, 7, 7) signed: with bias they add up to the logit; None: the head forbids it
+    bias: float | None = None  # of the head; None with contributions
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class PartHeat:
     share: float  # of the map's heat, [0, 1]; all parts and "outside" add up to 1
     lift: float  # share / share of area; 0 where the part has no area in the picture
     distance: float | None  # inter-ocular units, hottest peaks to the part's nearest landmark; None without a peak
+    logit: float | None = None  # what its cells of the last block add to the ensemble's logit; None: a head forbids it
+    agreement: float | None = None  # share of the ensemble whose own maps name it, [0, 1]; None with one member
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,7 @@ class Evidence:
     parts: tuple[PartHeat, ...]  # by share, largest first
     heat: float  # total raw heat of the map, logit units
     sentence: Text
+    bias: float | None = None  # with the parts' logits it adds up to p_fake's logit; None with them
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,9 @@ class PartSummary:
     distance: float | None
     n_moments: int  # moments in which it is among the compromising parts
     compromising: bool  # named only when the verdict is "some" or "strong"
+    n_frames: int | None = None  # usable frames in which it is among the compromising parts; None where not counted
+    drop: float | None = None  # of the strongest moment's logit when the part is blurred; None where not tried
+    verified: bool | None = None  # blurring it takes more than blurring parts that are not named; None with drop
 
 
 @dataclass(frozen=True)
@@ -236,6 +244,8 @@ class PartsReport:
 
     sentence: Text
     parts: tuple[PartSummary, ...]  # by share, largest first
+    n_frames: int | None = None  # usable frames in which parts were counted; None where they were not
+    verification: Text | None = None  # what blurring the named parts showed; None where it was not tried
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,13 @@ def _present(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield option if not isinstance(kinds, list) else {**option, "type": next(k for k in kinds if k != "null")}
 
 
-ADDED = {("SourceInfo", "credentials")}  # since schema 1.0: older reports, which stay valid, do not have it
+ADDED = {  # since schema 1.0: older reports, which stay valid, do not have them
+    ("SourceInfo", "credentials"),
+    *(("PartHeat", name) for name in ("logit", "agreement")),
+    ("Evidence", "bias"),
+    *(("PartSummary", name) for name in ("n_frames", "drop", "verified")),
+    *(("PartsReport", name) for name in ("n_frames", "verification")),
+}
 PLACES = list(walk(Report, SCHEMA, "report"))
 
 

@@ -18,7 +18,6 @@ from space.lab.cli import app
 from space.lab.explain.layers import (
     MissingLayerError,
     attribute_logit,
-    find_linear,
     gate,
     multiply,
     read_layers,
@@ -28,6 +27,7 @@ from space.lab.explain.methods import METHODS, UnfitMethodError, explain_faces
 from space.lab.explain.surrogates import explain_with_lime, mark_features, paint, pick_features
 from space.lab.explain.views import view_faces
 from space.models.cards import Params
+from space.models.member import find_linear
 from space.models.registry import ARCHITECTURES, build_network
 from space.models.weights import LoadedMember
 from space.settings import PROJECT_ROOT

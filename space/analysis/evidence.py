@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis import render
+from space.analysis.attribution import add_findings, attribute_parts, measure_agreement
 from space.analysis.crops import cut_crop, invert, transform_points
 from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
-from space.analysis.parts import compromising_parts, describe_moment, measure_parts, part_masks, summarise_parts
+from space.analysis.parts import (
+    OUTSIDE,
+    compromising_parts,
+    describe_moment,
+    measure_parts,
+    part_masks,
+    summarise_parts,
+)
 from space.analysis.verdict import TrackScores, TrackVerdict, sigmoid
 from space.contract import (
     Crop,
@@ -31,6 +39,7 @@ from space.settings import Settings
 
 THUMBNAIL_MARGIN = 1.3  # the face with a little of what surrounds it
 THUMBNAIL_PX = 128
+COUNTING_PX = 112  # of the picture on which a frame's parts are counted: eight pixels for each of the finest cells
 FINE_PER_COARSE = 4  # cells of the penultimate block that one cell of the last block covers
 
 Pictures = MutableMapping[str, bytes]  # picture name -> encoded bytes
@@ -45,6 +54,7 @@ class MapSource:
     scales: Mapping[str, float]  # member -> its logit units in the ensemble's
     shares: Mapping[str, float]  # member -> its weight in the ensemble, sum 1
     first: int  # position of the track's first face among all faces
+    bias: float | None  # the ensemble's logit where no cell adds anything; None: a head does not split its logit
 
     @property
     def picture_margin(self) -> float:
@@ -54,12 +64,28 @@ class MapSource:
     def lay(self, position: int, face: Face, picture: Crop) -> tuple[FaceMap, float, float]:
         """The map of one of the track's faces over a picture, its total heat and its hottest cell."""
         maps = face_maps(self.maps, self.first + position)
-        crops = {
+        face_map = lay_maps(picture, self.cut(face), maps, self.scales)
+        return face_map, total_heat(maps, self.scales), float(face_map.layered.max())
+
+    def lay_layered(self, position: int, face: Face, picture: Crop) -> FaceMap:
+        """The layered map alone."""
+        maps = face_maps(self.maps, self.first + position)
+        layered = {member: {"layered": layers["layered"]} for member, layers in maps.items()}
+        return lay_maps(picture, self.cut(face), layered, self.scales)
+
+    def cut(self, face: Face) -> dict[str, Crop]:
+        """Member -> the face as it saw it."""
+        return {
             member: cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=input_px)
             for member, (margin, input_px) in self.crops.items()
         }
-        face_map = lay_maps(picture, crops, maps, self.scales)
-        return face_map, total_heat(maps, self.scales), float(face_map.layered.max())
+
+    def attribute(self, position: int, face: Face) -> dict[str, float] | None:
+        """Part -> what it adds to the ensemble's logit; None where a head does not split its logit."""
+        cells = {m.member: m.contributions[self.first + position] for m in self.maps if m.contributions is not None}
+        if self.bias is None or len(cells) < len(self.maps):
+            return None
+        return attribute_parts(cells, self.cut(face), self.scales, face.landmarks)
 
 
 def pick_moments(
@@ -105,7 +131,11 @@ def show_evidence(
         face = track.faces[position]
         picture = cut_crop(face.patch, face.box_xyxy, margin=source.picture_margin, input_px=settings.picture_px)
         face_map, heat, hottest = source.lay(position, face, picture)
-        parts = measure_parts(face_map, face.landmarks)
+        parts = add_findings(
+            measure_parts(face_map, face.landmarks),
+            source.attribute(position, face),
+            measure_agreement(face_map, source.shares, face.landmarks),
+        )
         may_name, is_too_weak = code in ("strong", "some"), hottest < record.heat_min
         sentence = describe_moment(
             parts,
@@ -128,16 +158,47 @@ def show_evidence(
                 parts=parts,
                 heat=0.0 if is_too_weak else heat,
                 sentence=sentence,
+                bias=source.bias,
             )
         )
     return tuple(evidence)
 
 
-def summarise(evidence: Sequence[Evidence], code: VerdictCode) -> PartsReport | None:
-    """Facial parts over all moments; None without evidence."""
+def name_parts_by_frame(
+    track: Track, scores: TrackScores, source: MapSource, record: EnsembleRecord
+) -> tuple[tuple[str, ...], ...]:
+    """The parts that each usable frame's map names, in order of time; of all frames, where none is usable."""
+    usable = np.flatnonzero(scores.weights > 0).tolist() or range(len(track.faces))
+    names = []
+    for position in usable:
+        face = track.faces[position]
+        picture = cut_crop(face.patch, face.box_xyxy, margin=source.picture_margin, input_px=COUNTING_PX)
+        face_map = source.lay_layered(position, face, picture)
+        is_too_weak = float(face_map.layered.max()) < record.heat_min
+        names.append(() if is_too_weak else compromising_parts(measure_parts(face_map, face.landmarks)))
+    return tuple(names)
+
+
+def summarise(
+    evidence: Sequence[Evidence],
+    code: VerdictCode,
+    *,
+    frames: Sequence[Sequence[str]] | None = None,
+    check: Callable[[], Mapping[str, float]] | None = None,
+) -> PartsReport | None:
+    """Facial parts over all moments and frames; None without evidence.
+
+    Args:
+        frames: of every usable frame, the parts that it names.
+        check: measures how the logit falls when parts are blurred; called only where a part of the face is named.
+    """
     if not evidence:
         return None
-    return summarise_parts(evidence, name_compromising=code in ("strong", "some"))
+    may_name = code in ("strong", "some")
+    summary = summarise_parts(evidence, name_compromising=may_name, frames=frames)
+    if check is None or not any(part.compromising and part.name != OUTSIDE for part in summary.parts):
+        return summary
+    return summarise_parts(evidence, name_compromising=may_name, frames=frames, drops=check())
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
-from space.models.member import normalise
+from space.models.member import find_linear, normalise
 from space.models.weights import LoadedMember
 
 LAYERS = ("penultimate", "last", "layered")
@@ -37,18 +37,26 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
         Logits as ``score_crops`` gives them, and raw maps >= 0 in the crops' order.
     """
     rows = [_map_batch(member, batch) for batch in crops]
-    names = ("logits", *LAYERS)
+    names = ("logits", *LAYERS, "contributions")
     if not rows:
         cells = member.card.input_px // 16
-        shapes = {"logits": (0,), "penultimate": (0, cells, cells), "last": (0, cells // 2, cells // 2)}
-        arrays = {name: np.zeros(shapes.get(name, shapes["penultimate"]), np.float32) for name in names}
+        fine, coarse = (0, cells, cells), (0, cells // 2, cells // 2)
+        shapes = {"logits": (0,), "penultimate": fine, "last": coarse, "layered": fine, "contributions": coarse}
+        arrays = {name: np.zeros(shapes[name], np.float32) for name in names}
     else:
         arrays = {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(names)}
     scores = MemberScores(member=member.card.name, logits=arrays["logits"])
-    return scores, MemberMaps(member=member.card.name, **{layer: arrays[layer] for layer in LAYERS})
+    linear = find_linear(member.module.head)
+    maps = MemberMaps(
+        member=member.card.name,
+        **{layer: arrays[layer] for layer in LAYERS},
+        contributions=None if linear is None else arrays["contributions"],
+        bias=None if linear is None else float(linear.bias[0]),
+    )
+    return scores, maps
 
 
-def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32]:
+def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32, F32]:
     pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
     images = normalise(pixels, member.card.mean, member.card.std)
     with torch.no_grad():
@@ -61,7 +69,9 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
     with torch.no_grad():
         fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
         layered = filter_by_last(fine, coarse)
-    return tuple(x.detach().float().cpu().numpy() for x in (logits, fine, coarse, layered))  # type: ignore[return-value]
+        contributions = (gradients[1] * last).sum(dim=1)  # exact where the head is linear, HiResCAM elsewhere
+    results = (logits, fine, coarse, layered, contributions)
+    return tuple(x.detach().float().cpu().numpy() for x in results)  # type: ignore[return-value]
 
 
 def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -262,7 +262,14 @@ def describe_moment(
 # --- the parts over all moments ---------------------------------------------------------------
 
 
-def summarise_parts(evidence: Sequence[Evidence], *, name_compromising: bool, min_heat: float = 0.0) -> PartsReport:
+def summarise_parts(
+    evidence: Sequence[Evidence],
+    *,
+    name_compromising: bool,
+    min_heat: float = 0.0,
+    frames: Sequence[Sequence[str]] | None = None,
+    drops: Mapping[str, float] | None = None,
+) -> PartsReport:
     """The parts over all moments, and the sentence about them.
 
     Shares, lifts and distances are means weighted by the moments' heat. A part is compromising when the
@@ -272,6 +279,8 @@ def summarise_parts(evidence: Sequence[Evidence], *, name_compromising: bool, mi
         evidence: one or more moments, each with every part.
         name_compromising: whether the verdict allows to name parts ("some" or "strong").
         min_heat: a moment with less total heat, in the maps' unit, counts as without: its parts are not named.
+        frames: of every usable frame, the parts that its map alone names; None: only moments are counted.
+        drops: part -> how much the strongest moment's logit falls when it is blurred; None: not tried.
 
     Raises:
         ValueError: no moments.
@@ -286,9 +295,9 @@ def summarise_parts(evidence: Sequence[Evidence], *, name_compromising: bool, mi
     sentence = _summary_sentence(
         named,
         is_withheld=not (name_compromising and strong),
-        n_moments=sum(not set(named).isdisjoint(names) for names in per_moment),
-        n_total=len(evidence),
+        counts=("moments", len(evidence), per_moment) if frames is None else ("frames", len(frames), frames),
     )
+    verified = _verify(named, drops or {})
     parts = tuple(
         PartSummary(
             name=part.name,
@@ -297,10 +306,30 @@ def summarise_parts(evidence: Sequence[Evidence], *, name_compromising: bool, mi
             distance=part.distance,
             n_moments=n_moments[part.name],
             compromising=part.name in named,
+            n_frames=None if frames is None else sum(part.name in names for names in frames),
+            drop=(drops or {}).get(part.name),
+            verified=verified.get(part.name),
         )
         for part in sorted(means, key=lambda part: -part.share)
     )
-    return PartsReport(sentence=sentence, parts=parts)
+    n_frames = None if frames is None else len(frames)
+    return PartsReport(sentence=sentence, parts=parts, n_frames=n_frames, verification=_describe_check(verified))
+
+
+def _verify(named: Sequence[str], drops: Mapping[str, float]) -> dict[str, bool]:
+    """Named part -> whether blurring it takes anything, and more than blurring the parts that are not named does."""
+    others = [drop for name, drop in drops.items() if name not in named]
+    bar = max(0.0, float(np.median(others))) if others else 0.0
+    return {name: drops[name] > bar for name in named if name in drops}
+
+
+def _describe_check(verified: Mapping[str, bool]) -> Text | None:
+    if not verified:
+        return None
+    held = [name for name, is_verified in verified.items() if is_verified]
+    if held:
+        return make_text("parts.verified", parts=_text_ids(held))
+    return make_text("parts.unverified", parts=_text_ids(list(verified)))
 
 
 def _average_part(name: str, moments: Sequence[Evidence]) -> PartHeat:
@@ -319,16 +348,23 @@ def _weighted_mean(pairs: Iterable[tuple[float, float]]) -> float | None:
     return math.fsum(weight / total * value for weight, value in weighted) if total > 0 else None
 
 
-def _summary_sentence(named: tuple[str, ...], *, is_withheld: bool, n_moments: int, n_total: int) -> Text:
+def _summary_sentence(
+    named: tuple[str, ...], *, is_withheld: bool, counts: tuple[str, int, Sequence[Sequence[str]]]
+) -> Text:
+    """Counts: of what, how many there are, and the parts that each one names."""
     if is_withheld:
         return make_text("parts.withheld")
     if not named:
         return make_text("parts.diffuse")
     if named == (OUTSIDE,):
         return make_text("parts.outside")
-    if n_total == 1:
+    kind, n_total, names_of = counts
+    n_with = sum(not set(named).isdisjoint(names) for names in names_of)
+    if n_total == 1 or not n_with:
         return make_text("parts.localised.single", parts=_text_ids(named))
-    return make_text("parts.localised", parts=_text_ids(named), n_moments=n_moments, n_total=n_total)
+    if kind == "frames":
+        return make_text("parts.localised.frames", parts=_text_ids(named), n_frames=n_with, n_total=n_total)
+    return make_text("parts.localised", parts=_text_ids(named), n_moments=n_with, n_total=n_total)
 
 
 def _text_ids(names: Sequence[str]) -> list[str]:

@@ -14,8 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from space import __version__
-from space.analysis.evidence import MapSource, Pictures, report_track, show_evidence, summarise
+from space.analysis.evidence import (
+    MapSource,
+    Pictures,
+    name_parts_by_frame,
+    pick_moments,
+    report_track,
+    show_evidence,
+    summarise,
+)
 from space.analysis.faces import FaceFinder
+from space.analysis.occlusion import measure_drops
 from space.analysis.report import new_report_id
 from space.analysis.scoring import Compute, ComputeRefusedError, Scorer, Tell, thin_tracks
 from space.analysis.tracks import link_tracks
@@ -28,6 +37,7 @@ from space.contract import (
     Frame,
     MemberMaps,
     MemberScores,
+    PartsReport,
     Report,
     SourceInfo,
     SourceKind,
@@ -136,20 +146,27 @@ def check_clip(
     progress("pictures", STAGE_STARTS["pictures"])
     pictures: Pictures = {}
     evidence: tuple[Evidence, ...] = ()
+    parts: PartsReport | None = None
     firsts = np.cumsum([0, *(len(track.faces) for track in tracks)]).tolist()
     with watch.stage("pictures"):
         if judged.decisive is not None and settings.maps:
             position = [track.track_id for track in tracks].index(judged.decisive)
+            track, track_scores = tracks[position], judged.scores[position]
+            source = _map_source(ensemble, scored.maps, judge.combination, firsts[position])
             evidence = show_evidence(
-                tracks[position],
-                judged.scores[position],
-                _map_source(ensemble, scored.maps, judge.combination, firsts[position]),
+                track,
+                track_scores,
+                source,
                 code=judged.verdict.code,
                 is_image=clip.info.kind == "image",
                 record=ensemble.record,
                 settings=settings,
                 pictures=pictures,
             )
+            named = name_parts_by_frame(track, track_scores, source, ensemble.record)
+            strongest = pick_moments(track_scores.time_s, track_scores.logits, track_scores.weights, n=1)[0]
+            check = partial(measure_drops, track.faces[strongest], ensemble, judge.combination)
+            parts = summarise(evidence, judged.verdict.code, frames=named, check=check)
         track_reports = tuple(
             report_track(track, s, v, scored.scores, first=first, pictures=pictures)
             for track, s, v, first in zip(tracks, judged.scores, judged.tracks, firsts, strict=False)
@@ -165,7 +182,7 @@ def check_clip(
         verdict=judged.verdict,
         tracks=track_reports,
         evidence=evidence,
-        parts=summarise(evidence, judged.verdict.code),
+        parts=parts,
         ensemble=ensemble.info,
         timing_s=watch.seconds,
         limits=_limits(n_frames, ensemble, has_maps=bool(evidence), is_quick=is_quick),
@@ -294,7 +311,9 @@ def _scores_per_track(
 def _map_source(ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Combination, first: int) -> MapSource:
     crops = {member.card.name: (member.card.margin, member.card.input_px) for member in ensemble.members}
     shares = dict(zip(combination.members, combination.weights, strict=True))
-    return MapSource(maps=maps, crops=crops, scales=combination.map_scales, shares=shares, first=first)
+    biases = {m.member: np.array([m.bias], np.float32) for m in maps if m.bias is not None}
+    bias = float(combination.logits(biases)[0]) if len(biases) == len(maps) else None
+    return MapSource(maps=maps, crops=crops, scales=combination.map_scales, shares=shares, first=first, bias=bias)
 
 
 def _limits(n_frames: int, ensemble: Ensemble, *, has_maps: bool, is_quick: bool) -> tuple[Text, ...]:

@@ -193,8 +193,13 @@ def join_scored(parts: Sequence[Scored]) -> Scored:
     maps = zip(*(part.maps for part in parts), strict=True)
     return Scored(
         scores=tuple(MemberScores(s[0].member, np.concatenate([part.logits for part in s])) for s in scores),
-        maps=tuple(
-            MemberMaps(m[0].member, **{layer: np.concatenate([getattr(part, layer) for part in m]) for layer in LAYERS})
-            for m in maps
-        ),
+        maps=tuple(_join_maps(m) for m in maps),
     )
+
+
+def _join_maps(parts: Sequence[MemberMaps]) -> MemberMaps:
+    """One member's maps of several batches."""
+    layers = {layer: np.concatenate([getattr(part, layer) for part in parts]) for layer in LAYERS}
+    cells = [part.contributions for part in parts if part.contributions is not None]
+    contributions = np.concatenate(cells) if len(cells) == len(parts) else None
+    return MemberMaps(parts[0].member, **layers, contributions=contributions, bias=parts[0].bias)

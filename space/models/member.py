@@ -68,6 +68,17 @@ class FrameMember(nn.Module):
         return logits, region
 
 
+def find_linear(head: nn.Module) -> nn.Linear | None:
+    """The layer that gives the logit, where the head is a global average and one linear layer; None where it is not.
+
+    Such a head splits the logit into cells: each adds what the layer makes of it, and the bias is the rest.
+    """
+    parts = [part for part in head.children() if not isinstance(part, nn.Dropout | nn.Flatten | nn.Identity)]
+    if len(parts) == 2 and isinstance(parts[0], nn.AdaptiveAvgPool2d) and isinstance(parts[1], nn.Linear):
+        return parts[1]
+    return None
+
+
 def fold_norms(module: nn.Module) -> None:
     """Fold every batch norm into the convolution before it, in place: the same answer for less work.
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from space.analysis.maps import filter_by_last
 from space.contract import F32, U8
 from space.lab.explain.views import FaceView, split_faces
+from space.models.member import find_linear
 
 STRIDES = (4, 8)  # of the earlier layers that can be asked for
 PENULTIMATE_STRIDE, LAST_STRIDE = 16, 32
@@ -173,14 +174,6 @@ def draw_mean_saliency(view: FaceView, pixels: U8) -> F32:
 # --- class activation maps: exact, where the head is linear ------------------------------------
 
 
-def find_linear(head: nn.Module) -> nn.Linear | None:
-    """The layer that gives the logit, where the head is a global average and one linear layer; None where it is not."""
-    parts = [part for part in head.children() if not isinstance(part, nn.Dropout | nn.Flatten | nn.Identity)]
-    if len(parts) == 2 and isinstance(parts[0], nn.AdaptiveAvgPool2d) and isinstance(parts[1], nn.Linear):
-        return parts[1]
-    return None
-
-
 def attribute_logit(view: FaceView, pixels: U8) -> tuple[F32, float]:
     """What each cell of the last block adds to the logit, and the bias: together they are the logit.
 
@@ -196,7 +189,7 @@ def attribute_logit(view: FaceView, pixels: U8) -> tuple[F32, float]:
 
     def draw(seen: FaceView, batch: U8) -> Tensor:
         with torch.no_grad():
-            last = seen.tail(seen.read_penultimate(batch))
+            last = seen.read_last(batch)
             cells: Tensor = torch.einsum("c,nchw->nhw", linear.weight[0], last) / last[0, 0].numel()
             return cells
 

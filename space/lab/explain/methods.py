@@ -17,13 +17,13 @@ from space.lab.explain.layers import (
     draw_mean_saliency,
     draw_region,
     draw_saliency,
-    find_linear,
     gate,
     multiply,
 )
 from space.lab.explain.relatives import draw_relative, draw_score_cam
 from space.lab.explain.surrogates import draw_lime, draw_shap
 from space.lab.explain.views import FaceView, view_faces
+from space.models.member import find_linear
 from space.models.weights import LoadedMember
 
 Unit = Literal["logit", "probability", "relative"]

@@ -73,10 +73,7 @@ def draw_relative(kind: str, layers: Sequence[str]) -> Callable[[FaceView, U8], 
         method = getattr(library, kind)(rest, [getattr(rest, layer) for layer in layers])
         maps = []
         for batch in split_faces(pixels):
-            activations = view.read_penultimate(batch)
-            if from_last:
-                with torch.no_grad():
-                    activations = view.tail(activations)
+            activations = view.read_last(batch) if from_last else view.read_penultimate(batch)
             maps.append(_run(method, activations, target))
         return np.concatenate(maps)
 

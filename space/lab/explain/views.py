@@ -41,6 +41,7 @@ class FaceView(nn.Module):
         self.trunk, self.tail, self.head, self.region = trunk, tail, head, region
         self._mean, self._std = mean, std
         self._trunk_seen: tuple[U8, Tensor] | None = None
+        self._tail_seen: tuple[U8, Tensor] | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, S, S) normalised -> (n, 1) logits, positive = fake."""
@@ -62,10 +63,18 @@ class FaceView(nn.Module):
                 self._trunk_seen = pixels, self.trunk(self.prepare(pixels))
         return self._trunk_seen[1].detach()
 
+    def read_last(self, pixels: U8) -> Tensor:
+        """(n, C, S/32, S/32) the tail's output for the same faces, without gradients; kept likewise."""
+        if self._tail_seen is None or self._tail_seen[0] is not pixels:
+            with torch.no_grad():
+                self._tail_seen = pixels, self.tail(self.read_penultimate(pixels))
+        return self._tail_seen[1].detach()
+
     def score(self, pixels: U8) -> Tensor:
         """(n, S, S, 3) RGB uint8 -> (n,) logits, without gradients, batch by batch."""
         with torch.no_grad():
-            return torch.cat([self(self.prepare(batch))[:, 0] for batch in split_faces(pixels)])
+            rows = [self.head(self.read_last(batch)) for batch in split_faces(pixels)]
+            return torch.cat([logits.reshape(-1) for logits in rows])
 
 
 class FrameHead(nn.Module):

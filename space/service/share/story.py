@@ -57,6 +57,7 @@ class Parts:
 
     sentence: Text
     parts: tuple[Part, ...]  # by share, largest first
+    verification: Text | None = None  # what blurring the named parts showed
 
 
 @dataclass(frozen=True)
@@ -120,4 +121,4 @@ def _tell_parts(report: Report) -> Parts | None:
     if report.parts is None:
         return None
     rows = tuple(Part(part.name, part.share, part.lift, part.compromising) for part in report.parts.parts)
-    return Parts(report.parts.sentence, rows)
+    return Parts(report.parts.sentence, rows, report.parts.verification)
