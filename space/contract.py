@@ -221,6 +221,7 @@ class Evidence:
     heat: float  # total raw heat of the map, logit units
     sentence: Text
     bias: float | None = None  # with the parts' logits it adds up to p_fake's logit; None with them
+    shares: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None  # member -> layer -> part -> share of heat
 
 
 @dataclass(frozen=True)

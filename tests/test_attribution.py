@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from space.analysis.attribution import attribute_parts, measure_agreement
+from space.analysis.attribution import attribute_parts, measure_agreement, share_by_layer
 from space.analysis.crops import cut_crop, cut_patch, invert, square_box, transform_points
 from space.analysis.evidence import summarise
 from space.analysis.occlusion import blur_part, measure_drops
@@ -210,3 +210,12 @@ def test_blurring_costs_nothing_where_no_part_is_named(shares: dict[str, float],
 def test_parts_without_findings_say_so() -> None:
     part = PartHeat("nose", 0.5, 1.0, None)
     assert (part.logit, part.agreement) == (None, None)
+
+
+def test_shares_by_layer_are_those_of_each_map() -> None:
+    layers = {"last": at_part("nose"), "layered": at_part("mouth"), "penultimate": np.zeros_like(at_part("nose"))}
+    shares = share_by_layer(FaceMap(CROP, layers["layered"], {"a": layers}), LANDMARKS)
+    assert max(shares["a"]["last"], key=shares["a"]["last"].__getitem__) == "nose"
+    assert max(shares["a"]["layered"], key=shares["a"]["layered"].__getitem__) == "mouth"
+    assert sum(shares["a"]["layered"].values()) == pytest.approx(1)
+    assert set(shares["a"]["penultimate"].values()) == {0.0}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from space.analysis.crops import invert, transform_points
 from space.analysis.parts import PART_NAMES, compromising_parts, measure_parts, part_masks
@@ -38,7 +39,7 @@ def attribute_parts(
     return sums
 
 
-def _covered(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], n_cells: int) -> F32:
+def _covered(mask: NDArray[np.bool_], n_cells: int) -> F32:
     """Share of each cell that a mask covers: (S, S) -> (n_cells, n_cells), in [0, 1]."""
     index = np.arange(mask.shape[0]) * n_cells // mask.shape[0]
     sums = np.zeros((n_cells, mask.shape[0]), np.float64)
@@ -63,6 +64,24 @@ def measure_agreement(face_map: FaceMap, shares: Mapping[str, float], landmarks_
         for name in compromising_parts(measure_parts(own, landmarks_frame)):
             agreement[name] += shares[member]
     return {name: min(1.0, share) for name, share in agreement.items()}
+
+
+def share_by_layer(face_map: FaceMap, landmarks_frame: F32) -> dict[str, dict[str, dict[str, float]]]:
+    """Member -> layer -> part -> share of that map's heat, [0, 1]; all parts 0 where the map holds none."""
+    landmarks = transform_points(invert(face_map.crop.frame_from_crop), landmarks_frame)
+    masks = part_masks(landmarks, face_map.crop.image.shape[0])
+    return {
+        member: {layer: _shares(heat, masks) for layer, heat in layers.items()}
+        for member, layers in face_map.members.items()
+    }
+
+
+def _shares(heat: F32, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+    total = float(heat.sum(dtype=np.float64))
+    return {
+        name: min(1.0, float(heat[mask].sum(dtype=np.float64)) / total) if total > 0 else 0.0
+        for name, mask in masks.items()
+    }
 
 
 def add_findings(

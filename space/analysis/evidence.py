@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis import render
-from space.analysis.attribution import add_findings, attribute_parts, measure_agreement
+from space.analysis.attribution import add_findings, attribute_parts, measure_agreement, share_by_layer
 from space.analysis.crops import cut_crop, invert, transform_points
 from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
 from space.analysis.parts import (
@@ -159,6 +159,7 @@ def show_evidence(
                 heat=0.0 if is_too_weak else heat,
                 sentence=sentence,
                 bias=source.bias,
+                shares=share_by_layer(face_map, face.landmarks),
             )
         )
     return tuple(evidence)
