@@ -138,7 +138,7 @@ def test_front_matter_agrees_with_requirements_and_project() -> None:
 
 def requirements(name: str) -> dict[str, Requirement]:
     lines = (line.split("#")[0].strip() for line in (PROJECT_ROOT / name).read_text(encoding="utf-8").splitlines())
-    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    found = [Requirement(line) for line in lines if line and not line.startswith(("-r", "./"))]
     return {requirement.name.lower().replace("_", "-"): requirement for requirement in found}
 
 
@@ -174,6 +174,15 @@ def distributions(packages: set[str]) -> set[str]:
 
 
 OPENCV = "opencv-contrib-python"
+
+
+def test_one_distribution_alone_holds_opencv() -> None:
+    """Every OpenCV wheel writes the same cv2 folder; the lab's requirements ask for a second one by name."""
+    assert set(metadata.packages_distributions()["cv2"]) == {OPENCV}
+    assert metadata.version(OPENCV) == metadata.version("opencv-python-headless")
+    assert "./space/lab/opencv" in (PROJECT_ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+
+
 OPTIONAL = {"ray"}  # scan's engine for many machines: asked for by name when it is missing
 # gradio's own interface is made of them
 BROUGHT_BY_GRADIO = {
