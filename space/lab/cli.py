@@ -195,20 +195,97 @@ def evaluate(
 def methods(
     clip: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A video or photo with a face.")],
     out: Annotated[Path, typer.Option(help="Folder for costs.json and a sheet of maps for each member.")],
-    names: Annotated[str, typer.Option("--methods", help="Some of them, with commas between; or all.")] = "all",
+    names: Annotated[
+        str, typer.Option("--methods", help="With commas between; all; quick: those that take milliseconds.")
+    ] = "all",
     faces: Annotated[int, typer.Option(min=4, max=64, help="Frames of the clip.")] = 4,
     members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the ensemble's own.")] = None,
     ensemble: EnsembleFolder = None,
 ) -> None:
     """Draw the maps of every method on one clip and print what each costs."""
     from space.lab.explain.clip import describe_costs, explain_clip
-    from space.lab.explain.methods import METHODS
+    from space.lab.explain.harness import QUICK
 
-    wanted = list(METHODS) if names == "all" else names.split(",")
-    if unknown := set(wanted) - METHODS.keys():
-        raise typer.BadParameter(f"no such method: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
+    wanted = _known_methods(names, QUICK)
     costs = explain_clip(clip, out, ensemble=_load(members, ensemble), names=wanted, n_faces=faces)
     typer.echo(describe_costs(costs))
+
+
+@app.command()
+def explain(
+    data: DataFolder,
+    twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
+    out: Annotated[Path, typer.Option(help="Folder for explain.json and explain.html, which shows faces of the data.")],
+    n_twins: Annotated[int, typer.Option("--n-twins", min=0, help="Registered twins of val.")] = 400,
+    per_part: Annotated[int, typer.Option("--per-part", min=0, help="Forgeries of each part of the face alone.")] = 100,
+    per_blend: Annotated[int, typer.Option("--per-blend", min=0, help="Blended faces of each kind.")] = 50,
+    checks: Annotated[int, typer.Option(min=0, help="Cases for deletion, randomising, JPEG and named parts.")] = 24,
+    clips: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Also clips with twins, frame by frame (manifest.csv)."),
+    ] = None,
+    names: Annotated[
+        str, typer.Option("--methods", help="With commas between; quick: all that take milliseconds.")
+    ] = "quick",
+    members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the ensemble's own.")] = None,
+    ensemble: EnsembleFolder = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws twins and forgeries.")] = 1,
+) -> None:
+    """Hold every kind of map against forgeries whose true region is known; JSON and a page."""
+    from space.lab.explain.harness import FIRST, QUICK
+    from space.lab.explain.page import describe_study
+    from space.lab.explain.study import Size, explain_cases, gather_cases
+
+    wanted = _known_methods(names, QUICK)
+    if FIRST not in wanted:
+        wanted = (FIRST, *wanted)
+    size = Size(twins=n_twins, per_part=per_part, per_blend=per_blend, checks=checks)
+    loaded = _load(members, ensemble)
+    cases = gather_cases(data, twins, size, seed=seed, clips=clips)
+    if not cases:
+        raise typer.BadParameter("nothing to explain: every count is 0")
+    about = {"data": data.name, "split": "val", "seed": seed, "clips": clips.name if clips else None}
+    document = explain_cases(cases, out, ensemble=loaded, names=wanted, size=size, about=about)
+    typer.echo(describe_study(document))
+
+
+def _known_methods(text: str, quick: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of methods, as a command was given them."""
+    from space.lab.explain.methods import METHODS
+
+    if text in ("all", "quick"):
+        return tuple(METHODS) if text == "all" else quick
+    names = tuple(text.split(","))
+    if unknown := set(names) - METHODS.keys():
+        raise typer.BadParameter(f"no such method: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
+    return names
+
+
+@app.command()
+def atlas(
+    scan: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Lines of a scan, with heat maps.")],
+    labels: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="CSV: file, label, and where known method and pair or source."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for atlas.json and the drawn faces.")],
+    dataset: Annotated[str, typer.Option(help="The data set's name, as the page shows it.")],
+    ship: Annotated[bool, typer.Option("--ship", help="Also put atlas.json where the page shows it.")] = False,
+) -> None:
+    """Tell which parts of the face give forgeries away: by method, model and layer, over the reports of a scan."""
+    from space.lab.explain.atlas import AtlasError, describe_atlas, make_atlas, read_entries, read_labels, write_atlas
+    from space.settings import SHARED
+
+    entries, left_out = read_entries(scan, read_labels(labels))
+    try:
+        document = make_atlas(entries, dataset=dataset, left_out=left_out)
+    except AtlasError as error:
+        raise typer.BadParameter(f"{error}; left out: {left_out}") from error
+    written = write_atlas(document, out)
+    if ship:
+        (SHARED / "atlas.json").write_bytes(written[0].read_bytes())
+    typer.echo(describe_atlas(document))
+    typer.echo(f"{len(written)} files in {out}; lines left out: {left_out or 'none'}")
 
 
 @app.command()
