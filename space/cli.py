@@ -133,6 +133,48 @@ def _run_check(source: str, settings: Settings, *, quiet: bool, lang: str) -> An
             return check_clip(clip, settings=settings, ensemble=load_ensemble(settings.members), progress=show)
 
 
+@app.command()
+def animate(
+    source: Annotated[str, typer.Argument(help="A video file, or a link to one or to a page that shows it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for evidence.webp, .gif and .mp4, and annotated.mp4.")],
+    frames: Frames = DEFAULTS.n_frames,
+    members: Members = None,
+    video: Annotated[
+        bool, typer.Option("--video/--no-video", help="Also the whole video with faces, scores and verdict drawn in.")
+    ] = True,
+    quiet: Quiet = False,
+    lang: Language = FALLBACK_LANGUAGE,
+) -> None:
+    """Check a video and show its strongest passage moving, with the heat map pulsing over the face."""
+    from space.opening import open_file_or_link
+    from space.output import prepare_folder, write_analysis
+
+    with exit_on_error(lang), make_progress(quiet=quiet) as bar:
+        task = bar.add_task(render("stage.source", lang=lang), total=1.0)
+
+        def show(stage: str, fraction: float) -> None:
+            bar.update(task, description=render(f"stage.{stage}", lang=lang), completed=0.8 * fraction)
+
+        settings = _settings(frames, members, maps=True)
+        prepare_folder(out)
+        with open_file_or_link(source, limits=settings.limits, progress=lambda _: None) as clip:
+            from space.analysis.pipeline import check_clip
+            from space.animation import AnimationError, animate_clip
+            from space.models.weights import load_ensemble
+
+            ensemble = load_ensemble(settings.members)
+            analysis = check_clip(clip, settings=settings, ensemble=ensemble, progress=show)
+            written = [write_analysis(analysis, out)]
+            try:
+                written += animate_clip(clip, analysis.report, ensemble, settings, out, video=video, lang=lang)
+            except AnimationError as error:
+                raise typer.BadParameter(str(error), param_hint="SOURCE") from error
+        bar.update(task, completed=1.0)
+    if not quiet:
+        for path in written:
+            typer.echo(render("cli.written", {"path": str(path)}, lang=lang))
+
+
 # --- scan -------------------------------------------------------------------------------------
 
 
@@ -196,11 +238,20 @@ def _run_scan(
 def bench(
     source: Annotated[str, typer.Argument(help="A video with a face.")],
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each part is timed.")] = 5,
+    live: Annotated[
+        bool, typer.Option("--live", help="Instead: frames a second of a stream, and what holds 5 of them.")
+    ] = False,
+    stream_frames: Annotated[
+        int, typer.Option("--stream-frames", min=5, help="Frames of the stream, with --live.")
+    ] = 30,
     frames: Frames = DEFAULTS.n_frames,
     members: Members = None,
     quiet: Quiet = False,
 ) -> None:
     """Time and memory of a check, part by part, as one JSON line."""
+    if live:
+        _bench_live(source, _settings(frames, members, maps=True), stream_frames, quiet=quiet)
+        return
     with exit_on_error(), make_progress(quiet=quiet) as bar:
         from space.bench import BenchError, measure
 
@@ -213,6 +264,24 @@ def bench(
         try:
             result = measure(source, _settings(frames, members, maps=True), n_rounds=rounds, progress=show)
         except BenchError as error:
+            raise typer.BadParameter(str(error)) from error
+    typer.echo(json.dumps(result))
+
+
+def _bench_live(source: str, settings: Settings, n_frames: int, *, quiet: bool) -> None:
+    with exit_on_error(), make_progress(quiet=quiet) as bar:
+        from space.live import LiveError, measure_live
+        from space.models.weights import load_ensemble
+
+        task = bar.add_task(render("cli.bench.progress", {"n_done": 0, "n_total": 1}), total=None)
+
+        def show(done: int, total: int) -> None:
+            words = render("cli.bench.progress", {"n_done": done, "n_total": total})
+            bar.update(task, completed=done, total=total, description=words)
+
+        try:
+            result = measure_live(source, load_ensemble(settings.members), settings, n_frames=n_frames, progress=show)
+        except LiveError as error:
             raise typer.BadParameter(str(error)) from error
     typer.echo(json.dumps(result))
 
