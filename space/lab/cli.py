@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,16 +41,59 @@ def _load(members: str | None, folder: Path | None) -> Ensemble:
     return load_ensemble(parse_members(members) if members else None, folder=folder or SHIPPED)
 
 
+class Layout(str, Enum):
+    """How a data set lies on the disk."""
+
+    dfdc_faces = "dfdc_faces"
+    dfdc = "dfdc"
+    faceforensics = "faceforensics"
+    celebdf = "celebdf"
+    csv = "csv"
+
+
 @app.command()
 def prepare(
-    data: DataFolder,
-    out: Annotated[Path, typer.Option(help="Where landmarks and manipulated regions go.")],
+    data: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the data set.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is prepared; resumed if there.")],
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="dfdc_faces: face crops (manifest.csv and zip shards), whose landmarks and manipulated regions are "
+            "found. Others: videos or pictures, whose faces are cut out into such a folder: dfdc (metadata.json), "
+            "faceforensics, celebdf, csv (videos.csv: path,label,source,method,split)."
+        ),
+    ] = Layout.dfdc_faces,
+    frames: Annotated[int, typer.Option(min=4, max=128, help="Of a video.")] = 8,
+    margin: Annotated[float, typer.Option(min=1.0, max=2.0, help="Side of the crop / side of the face.")] = 1.6,
+    size: Annotated[int, typer.Option(min=64, help="Side of the crop, px.")] = 256,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="At most as many forged videos as genuine ones, evenly over methods.")
+    ] = False,
+    compression: Annotated[str, typer.Option(help="Of FaceForensics++: raw, c23 or c40.")] = "c23",
+    seed: Annotated[int, typer.Option(min=0, help="Draws what is balanced.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Find landmarks and manipulated regions; resumable."""
-    from space.lab.training.twins import prepare as prepare_twins
+    """Cut faces out of videos, or find landmarks and manipulated regions of face crops; resumable."""
+    if layout is Layout.dfdc_faces:
+        from space.lab.training.twins import prepare as prepare_twins
 
-    typer.echo(prepare_twins(data, out, workers=workers))
+        typer.echo(prepare_twins(data, out, workers=workers))
+        return
+    from rich.progress import Progress
+
+    from space.lab.prepare.crops import CropChoices, prepare_crops
+    from space.lab.prepare.layouts import balance, list_videos
+
+    choices = CropChoices(n_frames=frames, margin=margin, size_px=size)
+    try:
+        videos = list_videos(data, layout.value, compression=compression)
+        chosen = balance(videos, seed=seed) if balanced else videos
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("videos", total=len(chosen))
+            manifest = prepare_crops(chosen, out, choices, workers=workers, advance=lambda n: progress.advance(task, n))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(manifest)
 
 
 @app.command()
@@ -132,6 +176,15 @@ def ship(
         typer.echo(path)
 
 
+class Use(str, Enum):
+    """Part of a genuine set, by a hash of the files' names."""
+
+    train = "train"
+    calibrate = "calibrate"
+    test = "test"
+    all = "all"
+
+
 @app.command()
 def evaluate(
     data: Annotated[
@@ -155,6 +208,9 @@ def evaluate(
         typer.Option(exists=True, file_okay=False, help="A folder with ensemble.json; repeatable. Neither: shipped."),
     ] = None,
     split: Annotated[str, typer.Option(help="Of face crops.")] = "val",
+    genuine: Annotated[
+        Use, typer.Option(help="Which of the genuine photos and clips: by default those kept from training.")
+    ] = Use.test,
     frames: Annotated[int, typer.Option(min=4, max=128, help="Frames per clip.")] = 16,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Samples per set, whole sources drawn at random; all unless given.")
@@ -176,7 +232,8 @@ def evaluate(
 
     torch.set_num_threads(threads)
     try:
-        sets = [open_set(place, twins=twins, split=split) for place in data]
+        use = None if genuine is Use.all else genuine.value
+        sets = [open_set(place, twins=twins, split=split, use=use) for place in data]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     contenders = load_field(members or [], folder or [])

@@ -31,7 +31,7 @@ LEVELS: dict[Kind, tuple[float, ...]] = {  # from mild to strong; margin: from t
     "blur": (0.5, 1.0, 2.0),
     "margin": (0.8, 0.9, 1.1, 1.25),
 }
-UNDISTURBED: dict[Kind, float] = {"jpeg": 100, "crf": 18, "scale": 1.0, "blur": 0.0, "margin": 1.0}  # on the axis
+UNDISTURBED: dict[Kind, float] = {"jpeg": 100, "crf": 18, "scale": 1.0, "blur": 0.0, "margin": 1.0}  # as the file is
 CONDITIONS = tuple(Condition(kind, value) for kind, values in LEVELS.items() for value in values)
 FRAME_COUNTS = (1, 2, 4, 8, 16, 32, 64, 100)
 

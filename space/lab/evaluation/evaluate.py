@@ -15,7 +15,7 @@ import numpy as np
 from space import __version__
 from space.analysis.faces import FaceFinder
 from space.lab.evaluation.contenders import Field, Judgement, Raw, judge, order_faces
-from space.lab.evaluation.disturb import CONDITIONS, FRAME_COUNTS, Condition, disturb_face
+from space.lab.evaluation.disturb import CONDITIONS, FRAME_COUNTS, UNDISTURBED, Condition, disturb_face
 from space.lab.evaluation.items import Entry, EvaluationSet, Item, draw_entries
 from space.lab.evaluation.metrics import F64
 from space.lab.evaluation.results import Result, Row, summarise
@@ -92,14 +92,15 @@ class _SetRun:
             disturbed = set()
         for entry in chosen:
             item = self.data.read(entry, self.finder, self.settings)
-            for result, judged in zip(self.results, self._judge(item), strict=True):
-                result.rows.append(judged)
+            rows = self._judge(item)
+            for result, row in zip(self.results, rows, strict=True):
+                result.rows.append(row)
             if item.error:
                 self.errors[entry.name] = item.error
                 log.warning("%s: %s", entry.name, item.error)
             self._measure_shortcuts(item)
             if entry in disturbed and item.faces:
-                self._disturb(item)
+                self._disturb(item, rows)
             advance()
         note = self._add_baseline(chosen)
         return Evaluated(self.data, tuple(chosen), tuple(self.results), self.errors, self.n_faces, note)
@@ -129,8 +130,11 @@ class _SetRun:
             self.features.append(measure_shortcuts(face))
             self.owners.append(item.entry)
 
-    def _disturb(self, item: Item) -> None:
+    def _disturb(self, item: Item, plain: Sequence[Row]) -> None:
         is_clip = self.data.is_clip(item.entry)
+        for kind, value in UNDISTURBED.items():  # where each curve begins
+            for result, row in zip(self.results, plain, strict=True):
+                result.disturbed.setdefault(Condition(kind, value), []).append(row)
         for condition in CONDITIONS:
             if is_clip and condition.kind == "crf":  # as platforms do it: the whole clip, before faces are found
                 again = self.data.read(item.entry, self.finder, self.settings, crf=int(condition.value))

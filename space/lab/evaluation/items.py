@@ -20,6 +20,7 @@ from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.evaluation.disturb import recode_clip
 from space.lab.training.pairs import TwinData
+from space.lab.training.stills import Use, genuine_use
 from space.settings import Settings
 
 PHOTOS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -152,7 +153,7 @@ def _read_file(path: Path, entry: Entry, finder: FaceFinder, settings: Settings)
 # --- opening sets -------------------------------------------------------------------------------
 
 
-def open_set(folder: Path, *, twins: Path | None = None, split: str = "val") -> EvaluationSet:
+def open_set(folder: Path, *, twins: Path | None = None, split: str = "val", use: Use | None = None) -> EvaluationSet:
     """The samples of a folder.
 
     Args:
@@ -161,6 +162,7 @@ def open_set(folder: Path, *, twins: Path | None = None, split: str = "val") -> 
             and clips.
         twins: of face crops: the ``twins.npz`` that ``lab prepare`` wrote.
         split: of face crops.
+        use: of genuine photos and clips: only those that ``genuine_use`` gives to it; None: all.
 
     Raises:
         ValueError: nothing to evaluate, a manifest without the columns needed, or crops without ``twins``.
@@ -172,10 +174,11 @@ def open_set(folder: Path, *, twins: Path | None = None, split: str = "val") -> 
         return _open_crops(folder, twins, split)
     if columns and not {"file", "label"} <= set(columns):
         raise ValueError(f"{folder.name}/manifest.csv has no columns file and label")
-    entries = _manifest_entries(folder) if columns else _genuine_entries(folder)
+    entries = _manifest_entries(folder) if columns else _genuine_entries(folder, use)
     if not entries:
-        raise ValueError(f"{folder.name} holds no photo and no clip")
-    return FileSet(folder.name, entries, folder)
+        raise ValueError(f"{folder.name} holds no photo and no clip" + (f" to {use}" if use else ""))
+    name = folder.name if columns or use is None else f"{folder.name} ({use})"
+    return FileSet(name, entries, folder)
 
 
 def _read_columns(folder: Path) -> tuple[str, ...]:
@@ -188,18 +191,25 @@ def _read_columns(folder: Path) -> tuple[str, ...]:
 
 def _open_crops(folder: Path, twins: Path, split: str) -> CropSet:
     data = TwinData(folder, twins, split=split)
-    genuine = {data.source(name): name for name in data.faces if data.label(name) == 0}
+    methods = _read_methods(folder)
+    genuine = {fake: twin for twin, fake in data.twins}
     entries = tuple(
         Entry(
             name=name,
             label=data.label(name),
-            method="DFDC" if data.label(name) else GENUINE,
+            method=methods.get(name, "DFDC") if data.label(name) else GENUINE,
             source=data.source(name),
-            pair=genuine.get(data.source(name), "") if data.label(name) else "",
+            pair=genuine.get(name, ""),
         )
         for name in data.faces
     )
     return CropSet(f"{folder.name} {split}", entries, data)
+
+
+def _read_methods(folder: Path) -> dict[str, str]:
+    """Name -> method, where a manifest of crops says; DFDC's does not."""
+    with (folder / "manifest.csv").open(newline="") as lines:
+        return {row["name"]: row["method"] for row in csv.DictReader(lines) if row.get("method")}
 
 
 def _manifest_entries(folder: Path) -> tuple[Entry, ...]:
@@ -219,8 +229,9 @@ def _manifest_entries(folder: Path) -> tuple[Entry, ...]:
     )
 
 
-def _genuine_entries(folder: Path) -> tuple[Entry, ...]:
+def _genuine_entries(folder: Path, use: Use | None) -> tuple[Entry, ...]:
     files = [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in PHOTOS | CLIPS]
+    files = [name for name in files if use is None or genuine_use(name) == use]
     return tuple(Entry(name, 0, GENUINE, name, "") for name in files)
 
 

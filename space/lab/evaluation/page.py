@@ -181,7 +181,7 @@ def _draw_verdicts(shown: dict[str, Any]) -> str:
         c = figures["clips"]
         if c["false_alarms"] is None:
             continue
-        twins = f"{c['share_above_twin'] * c['twins']:g} of {c['twins']}" if c["twins"] else "–"
+        twins = f"{round(c['share_above_twin'] * c['twins'], 1):g} of {c['twins']}" if c["twins"] else "–"
         cells = [
             escape(name),
             f"{c['false_alarms']} of {c['n_genuine']}",

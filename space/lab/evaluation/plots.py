@@ -69,7 +69,7 @@ def draw_legend(figure: Figure, ax: Axes) -> None:
     """Below the axes, so that it hides nothing."""
     handles, labels = ax.get_legend_handles_labels()
     if labels:
-        columns = min(4, len(labels))
+        columns = min(5 if figure.get_figwidth() > 6 else 2, len(labels))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 
 
@@ -194,6 +194,7 @@ def draw_robustness(results: dict[str, Any], styles: dict[str, dict[str, Any]], 
     for ax, kind in zip(axes, LEVELS, strict=False):
         for name, figures in results.items():
             points = [entry for entry in figures["robustness"] if entry["kind"] == kind]
+            points.sort(key=lambda entry: float(entry["value"]))
             if points:
                 x = [entry["value"] for entry in points]
                 ax.plot(x, [_height(entry, forged) for entry in points], marker="o", label=name, **styles[name])
@@ -250,7 +251,7 @@ def draw_methods(results: dict[str, Any], styles: dict[str, dict[str, Any]]) -> 
             ax.plot([estimate["low"], estimate["high"]], [row + offset] * 2, color=colour, linewidth=1.2)
             ax.plot(estimate["value"], row + offset, "o", color=colour, markersize=4, label=label)
     ax.axvline(0.5, color=GRAY, linewidth=0.8)
-    ax.set_yticks(range(len(methods)), [f"    {m}" if "/" in m else m for m in methods])
+    ax.set_yticks(range(len(methods)), methods)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.02)
     name_axes(ax, "AUC per method against all genuine samples, 95 % interval by source", "video AUC", "")

@@ -127,7 +127,8 @@ def _by_method(result: Result, seed: int) -> dict[str, Any]:
     methods = sorted({row.entry.method for row in result.rows} - {GENUINE})
     families = sorted({method.partition("/")[0] for method in methods})
     found = {}
-    for name in dict.fromkeys([*families, *methods]):
+    grouped = [(family, *(m for m in methods if m.startswith(f"{family}/"))) for family in families]
+    for name in (name for group in grouped for name in group):
         rows = [r for r in result.rows if r.entry.label == 0 or r.entry.method == name or _family(r) == name]
         if has_both(_arrays(rows)[0]):
             found[name] = {**_short(rows, seed), "n_forged": sum(row.entry.label for row in rows)}

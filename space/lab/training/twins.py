@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -38,13 +39,17 @@ class Sample:
     native_px: int
     split: str  # "train" or "val"
     shard: str
+    frame: int = 0  # of the sampled ones of its video, where there are several
 
 
 def read_manifest(folder: Path) -> list[Sample]:
     """The samples of a ``dfdc_faces`` folder, in its order."""
     with (folder / "manifest.csv").open(newline="") as lines:
         return [
-            Sample(r["name"], int(r["label"]), r["source"], int(r["native_px"]), r["split"], r["shard"])
+            Sample(
+                *(r["name"], int(r["label"]), r["source"], int(r["native_px"]), r["split"], r["shard"]),
+                frame=int(r.get("frame") or 0),
+            )
             for r in csv.DictReader(lines)
         ]
 
@@ -156,11 +161,11 @@ def prepare(folder: Path, out: Path, *, workers: int = 2, chunk: int = 500) -> P
         The path of ``twins.npz``.
     """
     samples = read_manifest(folder)
-    genuine = {s.source: s for s in samples if s.label == 0}
-    twins = {s.name: genuine[s.source] for s in samples if s.label == 1 and s.source in genuine}
+    genuine = {(s.source, s.frame): s for s in samples if s.label == 0}
+    twins = {s.name: genuine[s.source, s.frame] for s in samples if s.label and (s.source, s.frame) in genuine}
     out.mkdir(parents=True, exist_ok=True)
     starts = list(range(0, len(samples), chunk))
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:  # a fork would copy held locks
         jobs = {}
         for start in starts:
             path = out / f"chunk-{start // chunk:04d}.npz"
