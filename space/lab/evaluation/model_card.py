@@ -21,13 +21,16 @@ the tables), so most verdicts are "no clear answer", as are those on faces under
 compression. A heat map is coarse (a cell is 16 by 16 of 224 pixels): eye and brow are one cell apart."""
 
 
-def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[str, Any]]] = ()) -> None:
+def write_model_card(
+    folder: Path, out: Path, clips: Iterable[tuple[str, dict[str, Any]]] = (), *, comparison: str = ""
+) -> None:
     """Write the model card of an ensemble.
 
     Args:
         folder: holds ``ensemble.json`` and its members' cards.
         out: the Markdown file.
         clips: (name of a set of clips, figures as ``read_clip_figures`` gives them) pairs.
+        comparison: a section in Markdown (``compare_page.draw_section``); "": none.
     """
     record = read_ensemble(folder / ENSEMBLE_FILE)
     cards = [read_card(folder / f"{name}.json") for name, _ in record.members]
@@ -38,6 +41,7 @@ def write_model_card(folder: Path, out: Path, clips: Iterable[tuple[str, dict[st
         "## Members\n\n" + _members(record, cards),
         "## Measured\n\n" + _metrics(record, cards),
         "## Whole clips (video level, cross-dataset)\n\n" + _clips(clips),
+        *(["## Members compared\n\n" + comparison.strip()] if comparison else []),
         "## Verdicts\n\n" + _thresholds(record),
         "## Training, data and licence\n\n" + "\n".join(_training(card) for card in cards),
     ]

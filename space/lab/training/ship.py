@@ -90,7 +90,7 @@ def ship_runs(
         out: receives ``<member>.safetensors``, ``<member>.json`` and ``ensemble.json``.
         min_bits_per_pixel: below it a video counts as heavily compressed.
     """
-    runs = [_read_run(folder) for folder in folders]
+    runs = [read_run(folder) for folder in folders]
     if any(run.predictions.names != runs[0].predictions.names for run in runs):
         raise ValueError("the runs were validated on different faces")
     out.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,8 @@ def calibration_half(names: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([int(sha256(name.encode()).hexdigest()[:8], 16) % 2 == 0 for name in names])
 
 
-def _read_run(folder: Path) -> FinishedRun:
+def read_run(folder: Path) -> FinishedRun:
+    """What a finished run left in its folder."""
     name = json.loads((folder / RECIPE_FILE).read_text())["name"]
     return FinishedRun(folder, RECIPES[name], load_predictions(folder / PREDICTIONS_FILE))
 

@@ -1,0 +1,156 @@
+"""The comparison as a page, and as a section of the model card."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from space.lab.evaluation import plots
+from space.lab.evaluation.page import make_table, show_estimate, show_picture, wrap_page
+
+NAMES = {
+    "auc": "frame AUC",
+    "ap": "AP",
+    "eer": "EER",
+    "accuracy": "accuracy",
+    "log_loss": "log-loss",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+READING = """
+<p>Frame level, on held-out faces of the data each member was trained on (within-dataset), with 95 % intervals by
+source. Accuracy, log-loss, Brier score and ECE are of the half of the sources that did not fit the calibration.
+Multiply-adds are per image; milliseconds were measured in batches of eight on {machine}.</p>
+"""
+
+
+def draw_comparison(document: dict[str, Any]) -> str:
+    """The whole page."""
+    members = document["members"]
+    head = f"<h1>Comparison</h1><p class=quiet>{escape(document['created'])}, Telltale {document['app_version']}</p>"
+    body = head + READING.format(machine=escape(document["machine"])) + _draw_costs(members) + _draw_metrics(members)
+    body += show_picture(_plot_worth(members), "AUC over parameters and over milliseconds per image")
+    if any(member["curve"] for member in members):
+        body += "<h2>Learning curves</h2>"
+        body += show_picture(_plot_learning(members), "validation AUC over images seen")
+    if document["sets"]:
+        body += _draw_sets(document)
+    return wrap_page("Comparison", body)
+
+
+def _draw_costs(members: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            "member",
+            (
+                escape(member["name"]),
+                f"{member['cost']['parameters']:,}",
+                str(member["cost"]["input_px"]),
+                f"{member['cost']['multiply_adds'] / 1e9:.2f}",
+                f"{member['cost']['ms_per_image']:.1f}",
+                "–" if member["images_seen"] is None else f"{member['images_seen']:,}",
+                escape(_trained_for(member)),
+                escape(member["recipe"]),
+            ),
+        )
+        for member in members
+    ]
+    head = ("member", "parameters", "input px", "10⁹ multiply-adds", "ms / image", "images seen", "trained", "recipe")
+    return f"<h2>Cost</h2>{make_table(head, rows)}"
+
+
+def _trained_for(member: dict[str, Any]) -> str:
+    return member.get("training_cost", "") if member["minutes"] is None else f"{member['minutes']:g} min"
+
+
+def _draw_metrics(members: list[dict[str, Any]]) -> str:
+    rows = [
+        ("member", [escape(m["name"]), *(show_estimate(m["metrics"].get(name)) for name in NAMES)]) for m in members
+    ]
+    return f"<h2>Worth</h2>{make_table(['member', *NAMES.values()], rows)}"
+
+
+def _plot_worth(members: list[dict[str, Any]]) -> Any:
+    figure, axes = plots.new_axes(columns=2, width=5.0, height=3.8)
+    for ax, key, name in zip(axes, ("parameters", "ms_per_image"), ("parameters", "ms per image"), strict=True):
+        for index, member in enumerate(members):
+            area = member["metrics"].get("auc")
+            if area is None:
+                continue
+            style = plots.colour_of(index, "member")
+            x = member["cost"][key]
+            errors = [[area["value"] - area["low"]], [area["high"] - area["value"]]]
+            mark = "os^D"[index // len(plots.COLOURS) % 4]
+            ax.errorbar(x, area["value"], errors, fmt=mark, color=style["color"], label=member["name"], capsize=2)
+        ax.set_xscale("log")
+        plots.name_axes(ax, f"Frame AUC over {name}", name, "frame AUC")
+    plots.draw_legend(figure, axes[0])
+    return figure
+
+
+def _plot_learning(members: list[dict[str, Any]]) -> Any:
+    figure, (ax,) = plots.new_axes(width=7.5, height=3.8)
+    for index, member in enumerate(members):
+        if member["curve"]:
+            points = [(point["images"], point["val_auc"]) for point in member["curve"]]
+            ax.plot(*zip(*points, strict=True), label=member["name"], **plots.colour_of(index, "member"))
+    ax.axhline(0.5, color=plots.GRAY, linewidth=0.8)
+    plots.name_axes(ax, "On part of the validation split", "images seen", "frame AUC")
+    plots.draw_legend(figure, ax)
+    return figure
+
+
+SHOWN = {
+    "auc": "video AUC",
+    "accuracy": "accuracy",
+    "crf_23": "AUC at CRF 23",
+    "crf_40": "AUC at CRF 40",
+    "false_alarm_rate": "false alarm rate",
+}
+
+
+def _draw_sets(document: dict[str, Any]) -> str:
+    parts = ["<h2>On other sets</h2>"]
+    for one in document["sets"]:
+        shown = [key for key in SHOWN if any(values[key] for values in one["values"].values())]
+        rows = [
+            (values["kind"], [escape(name), *(show_estimate(values[key]) for key in shown)])
+            for name, values in one["values"].items()
+        ]
+        head = [f"{escape(one['name'])}, n = {one['n']}", *(SHOWN[key] for key in shown)]
+        parts.append(make_table(head, rows))
+    return "".join(parts)
+
+
+# --- the model card -------------------------------------------------------------------------------
+
+
+def draw_section(document: dict[str, Any]) -> str:
+    """The table in Markdown, for the model card."""
+    names = ["member", "parameters", "10⁹ multiply-adds", "ms / image", "images seen", "trained", "frame AUC"]
+    names += ["AP", "EER", "accuracy"]
+    head = f"| {' | '.join(names)} |\n" + "|---" * len(names) + "|"
+    rows = []
+    for member in document["members"]:
+        cost, metrics = member["cost"], member["metrics"]
+        cells = [
+            member["name"],
+            f"{cost['parameters']:,}",
+            f"{cost['multiply_adds'] / 1e9:.2f}",
+            f"{cost['ms_per_image']:.1f}",
+            "unknown" if member["images_seen"] is None else f"{member['images_seen']:,}",
+            _trained_for(member),
+            *(_plain(metrics.get(name)) for name in ("auc", "ap", "eer", "accuracy")),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    note = (
+        "Frame level, within-dataset (held-out faces of the training data), 95 % intervals by source; milliseconds on "
+        f"{document['machine']}."
+    )
+    return "\n".join([note, "", head, *rows])
+
+
+def _plain(estimate: dict[str, Any] | None) -> str:
+    if estimate is None:
+        return "not measured"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
