@@ -275,5 +275,24 @@ def atlas(
     typer.echo(f"{len(written)} files in {out}; lines left out: {left_out or 'none'}")
 
 
+@app.command()
+def examples(
+    out: Annotated[Path, typer.Option(help="Folder for pictures, examples.json and a zip of them.")],
+    tries: Annotated[int, typer.Option(min=1, help="Forgeries of every kind of part.")] = 12,
+    count: Annotated[int, typer.Option(min=1, help="Examples kept, of as many kinds as there are.")] = 6,
+    members: Annotated[str | None, typer.Option(help="NAME=WEIGHT,… instead of the ensemble's own.")] = None,
+    ensemble: EnsembleFolder = None,
+) -> None:
+    """Collect correct interpretations: forgeries of the astronaut's face whose named part is the forged one."""
+    from space.lab.explain.harness import FIRST, Harness
+    from space.lab.explain.interpretations import collect_interpretations
+
+    kept = collect_interpretations(Harness(_load(members, ensemble), [FIRST]), out, tries=tries, count=count)
+    for found in kept:
+        typer.echo(f"{found.kind}: named {found.named}, {found.share_on_forged:.0%} of the heat on the forged region")
+    if not kept:
+        typer.echo("none of the forgeries was explained correctly")
+
+
 for command in (evaluate, compare, card):
     app.command()(command)
