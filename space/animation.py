@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from space.analysis import render
-from space.analysis.crops import cut_crop, cut_patch, cut_square, overlap, scale_box
+from space.analysis.crops import cut_crop, cut_patch, cut_square, invert, overlap, scale_box, transform_points
 from space.analysis.faces import FaceFinder
 from space.analysis.maps import face_maps, lay_maps, map_crops
 from space.analysis.verdict import Combination
@@ -35,6 +35,7 @@ PASSAGE_FPS = 10.0
 PULSE_S = 1.2  # from no heat to all of it and back; two pulses make the loop close
 MARGIN = 1.5  # of the picture around the face
 PICTURE_PX = 360
+FADE = 0.07  # of the side of what a member sees
 MAX_VIDEO_PX = 1280  # longer side of the annotated video
 MAX_VIDEO_FPS = 30.0
 SAME_FACE = 0.3  # overlap with the track's box where it was last seen
@@ -111,8 +112,25 @@ def _map_moments(found: Sequence[tuple[Frame, Face]], ensemble: Ensemble) -> lis
         picture = Crop(*cut_square(frame.image, box, PICTURE_PX))
         layered = {m: {"layered": layers["layered"]} for m, layers in face_maps(maps, i).items()}
         laid = lay_maps(picture, {name: rows[i] for name, rows in crops.items()}, layered, scales)
-        moments.append(Moment(picture.image, laid.layered))
+        widest = max(
+            (rows[i] for rows in crops.values()), key=lambda crop: float(crop.frame_from_crop[0, 0]) * len(crop.image)
+        )
+        moments.append(Moment(picture.image, laid.layered * _fade_out(picture, widest)))
     return moments
+
+
+def _fade_out(picture: Crop, crop: Crop) -> F32:
+    """(S, S) in [0, 1]: heat fades towards the border of what a member sees, where it would end in a hard edge."""
+    corners = np.array([[0, 0], [len(crop.image) - 1, len(crop.image) - 1]], np.float32)
+    (x0, y0), (x1, y1) = transform_points(
+        invert(picture.frame_from_crop), transform_points(crop.frame_from_crop, corners)
+    )
+    fade = FADE * (x1 - x0)
+    window = np.zeros(picture.image.shape[:2], np.float32)
+    cv2.rectangle(
+        window, (round(x0 + fade), round(y0 + fade)), (round(x1 - fade), round(y1 - fade)), (1.0,), cv2.FILLED
+    )
+    return np.asarray(cv2.GaussianBlur(window, (0, 0), float(fade) / 2), np.float32)
 
 
 def _patch(frame: Frame, face: Face) -> Patch:

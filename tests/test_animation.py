@@ -12,8 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import space.models.weights
-from space.animation import Moment, _Boxes, draw_pulse, draw_video, write_animation, write_video
+from space.animation import Moment, _Boxes, _fade_out, draw_pulse, draw_video, write_animation, write_video
 from space.cli import app
+from space.contract import Crop
 from space.intake.passages import read_passage
 from space.intake.source import open_source
 from space.models.weights import load_ensemble
@@ -61,6 +62,15 @@ def test_a_dim_map_stays_dim() -> None:
     bright, dim = (draw_pulse(make_moments(), full_scale=scale) for scale in (1.0, 50.0))
     reach = [max(np.abs(f[30, 30].astype(int) - f[5, 5]).sum() for f in frames) for frames in (bright, dim)]
     assert reach[1] < 0.1 * reach[0]
+
+
+def test_heat_fades_out_where_a_member_s_view_ends() -> None:
+    picture = Crop(np.zeros((100, 100, 3), np.uint8), np.eye(2, 3, dtype=np.float32))
+    crop = Crop(np.zeros((60, 60, 3), np.uint8), np.array([[1, 0, 20], [0, 1, 20]], np.float32))
+    window = _fade_out(picture, crop)
+    assert window[50, 50] == pytest.approx(1)
+    assert window[50, 19] < 0.1
+    assert np.abs(np.diff(window[50])).max() < 0.25
 
 
 def test_files_play(tmp_path: Path) -> None:
