@@ -136,6 +136,22 @@ RECIPES: dict[str, Recipe] = {
             n_validation=512,
         ),
         Recipe(
+            name="strong-resnet18-blends",  # goes on from strong-resnet18
+            architecture="resnet18",
+            phases=(Phase(160, 40_000),),
+            input_px=160,
+            margin=1.2,
+            self_blend_share=0.35,
+            swap_share=0.4,
+            stills_share=0.5,
+            peak_lr=4e-4,
+            ema_decay=0.998,
+            dropout=0.0,
+            bf16=True,
+            seed=2,
+            log_every=125,
+        ),
+        Recipe(
             name="tiny",
             architecture="efficientnet_b0",
             phases=(Phase(64, 128), Phase(96, 64)),
