@@ -209,9 +209,9 @@ def draw_video(clip: Clip, report: Report, settings: Settings, *, lang: str) -> 
     caption = _Caption(report, width, height, lang)
     frames = read_passage(clip, begin_s=0.0, end_s=float("inf"), max_fps=video_fps(report), limits=settings.limits)
     for frame in frames:
-        canvas = Image.fromarray(
-            np.asarray(cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        )
+        canvas = Image.new("RGB", (width, height + caption.height), SHADE)
+        shown = np.asarray(cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        canvas.paste(Image.fromarray(shown), (0, 0))
         draw = ImageDraw.Draw(canvas, "RGBA")
         for boxes in tracks:
             if (found := boxes.at(frame.time_s, step_s)) is not None:
@@ -239,7 +239,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: F32, score: float, code: str, heig
 
 
 class _Caption:
-    """The verdict in a band along the picture's lower edge."""
+    """The verdict in a band below the picture, where it hides nothing of it."""
 
     def __init__(self, report: Report, width: int, height: int, lang: str) -> None:
         size = max(12, height // 22)
@@ -249,14 +249,17 @@ class _Caption:
         self._lines: Lines = set_lines(
             sentence, width_px=width - 4 * self._pad, max_lines=2, sizes=sizes, weight="Bold"
         )
-        self._size_wh = width, height
+        self._top = height
         self._colour = COLOURS[report.verdict.code]
 
+    @property
+    def height(self) -> int:
+        """Of the band in pixels, even."""
+        return (self._lines.height + 2 * self._pad + 1) // 2 * 2
+
     def draw(self, draw: ImageDraw.ImageDraw) -> None:
-        width, height = self._size_wh
-        top = height - self._lines.height - 2 * self._pad
-        draw.rectangle((0, top, width, height), fill=(*SHADE, 185))
-        draw.rectangle((0, top, self._pad // 2, height), fill=self._colour)
+        top = self._top
+        draw.rectangle((0, top, self._pad // 2, top + self.height), fill=self._colour)
         self._lines.draw(draw, (2 * self._pad, top + self._pad), INK)
 
 
