@@ -24,6 +24,7 @@ from space.analysis import render
 from space.analysis.crops import cut_square, invert, scale_box, square_box, transform_points
 from space.analysis.detections import FaceDetector
 from space.analysis.faces import FaceMesh
+from space.analysis.parts import part_masks
 from space.contract import F32, U8
 from space.lab.explain.cases import PART, Case, compress, covered_parts
 from space.lab.explain.faces import PICTURE_PX, Seen, cut_case
@@ -38,6 +39,7 @@ from space.lab.forge.shot import NotForgeableError, Shot
 FACE_PX = 288
 MARGIN = 1.6
 QUALITY = 90
+MIN_LIFT = 2.0  # share of the heat on the forged region / its share of the area: less is a lucky glow
 SHOWN_PX = 288
 MARK = "Forged for testing from NASA's public-domain portrait of Eileen Collins (skimage.data.astronaut)"
 ARCHIVE = "correct-interpretations.zip"
@@ -102,8 +104,9 @@ def collect_interpretations(harness: Harness, out: Path, *, tries: int, count: i
         heat = harness.maps([seen], [METHODS[FIRST]])[FIRST][0]
         logit, genuine = (float(harness.logits([seen], genuine=g)[0]) for g in (False, True))
         named = next(iter(rank_parts(heat, seen.parts)), "")
-        if named in case.parts and logit > genuine:
-            share = round(share_inside(heat, seen.truth.filled), 4)
+        share = round(share_inside(heat, seen.truth.filled), 4)
+        is_hot_there = share >= MIN_LIFT * float(seen.truth.filled.mean())
+        if named in case.parts and is_hot_there and logit > genuine:
             forged = tuple(sorted(case.parts))
             found.append(
                 (Interpretation(kind, seed, forged, named, share, round(logit, 4), round(genuine, 4)), seen, heat)
@@ -140,11 +143,10 @@ def _write_pictures(out: Path, stem: str, found: Interpretation, seen: Seen, hea
         square_box(seen.case.landmarks), float(PICTURE_PX * seen.picture.frame_from_crop[0, 0]) / _side(seen)
     )
     images = {name: cut_square(getattr(seen.case, name), around, SHOWN_PX)[0] for name in ("genuine", "forged")}
-    outline = cv2.resize(
-        seen.parts[found.named].astype(np.uint8), (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_NEAREST
-    )
+    landmarks = np.asarray((seen.landmarks + 0.5) * SHOWN_PX / PICTURE_PX - 0.5, np.float32)
+    outline = part_masks(landmarks, SHOWN_PX)[found.named]
     large = np.asarray(cv2.resize(heat, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_LINEAR), np.float32)
-    images["explained"] = render.draw_overlay(images["forged"], large, full_scale=full_scale, outlines=[outline > 0])
+    images["explained"] = render.draw_overlay(images["forged"], large, full_scale=full_scale, outlines=[outline])
     for name, image in images.items():
         _save(image, out / f"{stem}-{name}.jpg")
 
