@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,17 @@ def explain_cases(
     }
     if PART in groups:
         document["confusion"] = confuse(groups[PART])
+    _write(document, out)  # the checks take as long again
     document["checks"] = run_checks(harness, seen, size.checks)
-    text = json.dumps(document, indent=1, default=float)
-    (out / "explain.json").write_text(text + "\n", encoding="utf-8")
+    _write(document, out)
     examples = draw_examples(harness, _pick_examples(seen, outcomes))
     write_page(document, examples, out / "explain.html")
     return document
+
+
+def _write(document: Mapping[str, Any], out: Path) -> None:
+    text = json.dumps(document, indent=1, default=float)
+    (out / "explain.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _pick_examples(cases: Sequence[Seen], outcomes: Sequence[Outcome]) -> list[Seen]:
