@@ -18,7 +18,7 @@ from space.analysis.parts import OUTSIDE, part_masks
 from space.contract import F32, U8
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
-from space.lab.evaluation.clips import read_clip_manifest
+from space.lab.evaluation.items import open_set
 from space.lab.forge.families import FAMILIES, forge_face
 from space.lab.forge.part import PART_KINDS
 from space.lab.forge.shot import NotForgeableError, Shot
@@ -156,10 +156,9 @@ def read_clip_pairs(folder: Path, *, n_frames: int) -> Iterator[Case]:
         folder: clips and their ``manifest.csv`` (file, label, method, pair).
         n_frames: of each pair, spread evenly; at least 4.
     """
-    for row in read_clip_manifest(folder):
-        if int(row["label"]) == 1 and row["pair"]:
-            group = f"{CLIPS}/{row['method'] or 'unknown'}"
-            yield from _read_pair(folder / row["file"], folder / row["pair"], group, n_frames)
+    for entry in open_set(folder).entries:
+        if entry.label == 1 and entry.pair:
+            yield from _read_pair(folder / entry.name, folder / entry.pair, f"{CLIPS}/{entry.method}", n_frames)
 
 
 def _read_pair(forged: Path, genuine: Path, group: str, n_frames: int) -> Iterator[Case]:
