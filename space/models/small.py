@@ -14,7 +14,8 @@ from space.models.member import Backbone
 
 MESO_CELLS = 8  # of the last map at MesoNet's own 256 px; other sizes are pooled to it
 MESO_HIDDEN = 16
-SIMPLE_TRUNK = (64, 128, 128, 128, 0, 128, 128, 256, 0, 256, 256, 0, 512, 0)  # channels of 3x3; 0: halve the sides
+# Channels of 3x3; 0: halve the sides. The first halving is published after the fourth, for pictures of 32 px.
+SIMPLE_TRUNK = (64, 0, 128, 128, 128, 128, 128, 256, 0, 256, 256, 0, 512, 0)
 SIMPLE_DROPOUT = 0.2
 
 

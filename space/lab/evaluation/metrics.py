@@ -141,7 +141,8 @@ def bootstrap_metrics(
     """Metrics with their percentile intervals, resampling whole sources.
 
     Faces of one source video (a genuine one and its forgeries) are not independent; drawing sources
-    instead of faces keeps the interval honest. Draws with a single label are left out.
+    instead of faces keeps the interval honest. Draws with a single label are left out. Where draws are all on one
+    side of the value (repeated samples raise the calibration error of few), the interval reaches to it.
 
     Args:
         labels: (n,) 0 or 1, both there.
@@ -160,7 +161,7 @@ def bootstrap_metrics(
     for name, metric in metrics.items():
         value = metric(labels, scores)
         low, high = np.percentile(values[name], [2.5, 97.5]) if values[name] else (value, value)
-        found[name] = Estimate(value, float(low), float(high), len(labels))
+        found[name] = Estimate(value, min(float(low), value), max(float(high), value), len(labels))
     return found
 
 

@@ -23,7 +23,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 DASHES = ("-", "--", "-.", ":")
 GRAY = "#8a8f96"
 INK = "#1b1e22"
-N_BINS = 10
+N_BINS, MIN_PER_BIN = 10, 8  # of the reliability diagram
 DET_TICKS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 STYLE = {"linewidth": 1.6}
 
@@ -113,7 +113,7 @@ def _set_det_axes(ax: Axes) -> None:
 
 
 def draw_reliability(results: Sequence[Result], level: str) -> Figure:
-    """Share of forged ones over p_fake, in ten bins of as many samples each, both classes weighted alike."""
+    """Share of forged ones over p_fake, in up to ten bins of as many samples each, both classes weighted alike."""
     figure, (ax,) = new_axes()
     ax.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8)
     for index, result in enumerate(results):
@@ -121,7 +121,8 @@ def draw_reliability(results: Sequence[Result], level: str) -> Figure:
         if not has_both(labels):
             continue
         weights = balance(labels)
-        bins = [part for part in np.array_split(np.argsort(p, kind="stable"), min(N_BINS, len(p))) if len(part)]
+        n_bins = max(1, min(N_BINS, len(p) // MIN_PER_BIN))
+        bins = np.array_split(np.argsort(p, kind="stable"), n_bins)
         x = [float(np.average(p[part], weights=weights[part])) for part in bins]
         y = [float(np.average(labels[part], weights=weights[part])) for part in bins]
         ax.plot(x, y, marker="o", markersize=3.5, label=result.name, **colour_of(index, result.kind))
