@@ -14,6 +14,7 @@ from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
 from space.lab.training.engine import predict_logits
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import Recipe
+from space.models.cards import Card
 from space.models.member import FrameMember
 
 
@@ -85,18 +86,19 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def describe_recipe(recipe: Recipe) -> str:
-    """A recipe in a line, for the card."""
+def describe_recipe(recipe: Recipe, start: Card | None = None) -> str:
+    """A recipe in a line, for the card; after that of the weights it began with, if they have a card."""
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
     kinds = [(recipe.self_blend_share, "self-blended"), (recipe.swap_share, "swapped")]
     forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)
     rates = {"none": f"falling over the last {recipe.cooldown_images} images", "one_cycle": "in one cycle"}
     rate = rates.get(recipe.decay, "cosine")
     body = f"{recipe.train_from or 'all'} on at {recipe.body_rate:g} of the rate"
-    start = f"from other weights (heads alone for {recipe.head_images} images, then {body})"
-    start = start if recipe.head_images else "from scratch"
+    begins = f"from other weights (heads alone for {recipe.head_images} images, then {body})"
+    begins = begins if recipe.head_images else "from scratch" if start is None else "from there"
+    earlier = "" if start is None else f"{start.recipe}; then "
     return (
-        f"{recipe.name}: {start}, {recipe.n_images} images ({sizes}), "
+        f"{earlier}{recipe.name}: {begins}, {recipe.n_images} images ({sizes}), "
         f"twins in a batch of {2 * recipe.batch_pairs}, "
         f"{forged}, region head, AdamW {recipe.peak_lr:g} {rate}, "
         f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"

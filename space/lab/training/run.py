@@ -17,6 +17,7 @@ from space.lab.training.result import estimate_auc, predict_split, save_predicti
 from space.lab.training.transfer import read_start
 
 RECIPE_FILE = "recipe.json"
+START_FILE = "start.json"  # the card of the weights that a run began with
 MEMBER_FILE = "member.pt"
 PREDICTIONS_FILE = "val.npz"
 
@@ -59,6 +60,8 @@ def train_member(
         start=None if start is None else read_start(start, recipe.architecture),
         pictures=True,
     )
+    if start is not None and start.suffix == ".json":
+        (out / START_FILE).write_bytes(start.read_bytes())
     member = trainer.run()
     (out / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     torch.save(member.state_dict(), out / MEMBER_FILE)

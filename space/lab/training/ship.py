@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from space.lab.training.calibration import fit_calibration, fit_weights, verdict
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
-from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
+from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE, START_FILE
 from space.lab.training.stills import genuine_use
 from space.lab.training.twins import IDENTITY
 from space.models.cards import (
@@ -38,6 +39,7 @@ from space.models.cards import (
     Metric,
     Params,
     Thresholds,
+    read_card,
     write_record,
 )
 from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
@@ -55,6 +57,7 @@ LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
 N_HEAT = 200  # faces of either kind
+CELLS = 14  # side of the grid on which maps of members with other input sizes are added
 MOST_AGREE = 0.98  # share of held-out faces on which the members' spread does not count as disagreement
 MIN_FACES = 3
 MAX_INTERVAL_WIDTH = 0.6
@@ -162,6 +165,8 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
     file = f"{run.member_name}.safetensors"
     sha = save_weights(member, out / file)
     last = read_log(run.folder)[-1]
+    start = read_card(run.folder / START_FILE) if (run.folder / START_FILE).exists() else None
+    cost = f"{last['seconds'] / 60:.0f} minutes on one shared x86 core"
     card = Card(
         name=run.member_name,
         version=VERSION,
@@ -173,13 +178,13 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         margin=recipe.margin,
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),
-        recipe=describe_recipe(recipe),
+        recipe=describe_recipe(recipe, start),
         data=DATA,
         licence=LICENCE,
         weights=file,
         sha256=sha,
-        images_seen=int(last["images"]),  # fewer than planned where the run stopped early
-        training_cost=f"{last['seconds'] / 60:.0f} minutes on one shared x86 core",
+        images_seen=int(last["images"]) + ((start and start.images_seen) or 0),  # fewer than planned if stopped early
+        training_cost=f"{start.training_cost}, then {cost}" if start else cost,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(card, out / f"{card.name}.json")
@@ -262,7 +267,8 @@ def _heat_levels(
             images = frame_crops(validation, names, margin=card.margin, input_px=card.input_px)
             crops = (Crop(image=image, frame_from_crop=IDENTITY) for image in images)
             _, maps = map_crops(member, batched(crops, 8))
-            layered = maps.layered * combination.map_scales[card.name]
+            scaled = maps.layered * combination.map_scales[card.name]
+            layered = np.stack([cv2.resize(cells, (CELLS, CELLS), interpolation=cv2.INTER_CUBIC) for cells in scaled])
             total = layered if not total.size else total + layered
         hottest.append(total.reshape(len(names), -1).max(axis=1))
     return float(np.quantile(hottest[0], 0.9)), float(np.median(hottest[1]))
