@@ -120,6 +120,11 @@ def test_columns_come_from_evaluations(tmp_path: Path) -> None:
     assert "not measured" in draw_section(make_comparison([_row()], [column], "a test's"))
 
 
+def test_namesakes_are_told_apart() -> None:
+    rows = [_row(), {**_row(), "recipe": "other"}, {**_row(), "name": "n"}]
+    assert [row["name"] for row in make_comparison(rows, [], "a test's")["members"]] == ["m (r)", "m (other)", "n"]
+
+
 def _row() -> dict[str, object]:
     cost = {"parameters": 1, "input_px": 64, "multiply_adds": 1, "ms_per_image": 1.0}
     about = {"name": "m", "architecture": "meso4", "recipe": "r", "images_seen": None, "minutes": 1, "curve": []}

@@ -181,14 +181,18 @@ def _values(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_comparison(rows: Sequence[dict[str, Any]], columns: Sequence[dict[str, Any]], machine: str) -> dict[str, Any]:
-    """The document: members in order of their AUC.
+    """The document: members in order of their AUC; namesakes are told apart by their recipes.
 
     Args:
         rows: of ``describe_run`` and ``describe_card``.
         columns: of ``read_elsewhere``.
         machine: what the times were measured on, in words.
     """
-    ordered = sorted(rows, key=lambda row: -row["metrics"].get("auc", {"value": 0.0})["value"])
+    names = [row["name"] for row in rows]
+    full = [f"{row['name']} ({row['recipe']})" for row in rows]
+    shown = [long if names.count(name) > 1 else name for name, long in zip(names, full, strict=True)]
+    distinct = [{**row, "name": name} for row, name in zip(rows, shown, strict=True)]
+    ordered = sorted(distinct, key=lambda row: -row["metrics"].get("auc", {"value": 0.0})["value"])
     return {
         "kind": "comparison",
         "app_version": __version__,
