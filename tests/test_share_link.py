@@ -142,7 +142,9 @@ def test_an_old_link_can_still_be_read() -> None:
     story = read_link(GOLDEN, KEY.public)
     assert story.report_id == example_report().id
     today = read_link(write_link(tell(example_report()), KEY), KEY.public)
-    assert story == replace(today, limits=today.limits[: len(story.limits)])  # the example has got one more since
+    # Since then the example has got another limit, counts frames instead of moments, and says what blurring showed.
+    parts = replace(today.parts, sentence=story.parts.sentence, verification=None)
+    assert story == replace(today, limits=today.limits[: len(story.limits)], parts=parts)
 
 
 # --- what is not let in -----------------------------------------------------------------------

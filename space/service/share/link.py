@@ -21,7 +21,9 @@ from space.service.share.signature import SIGNATURE_BYTES, PublicKey, SigningKey
 from space.service.share.story import Point, Story
 from space.texts import make_text
 
-LAYOUT = 1  # grows whenever a field of ``Story``, or of a record in it, comes or goes
+# Grows whenever a field of ``Story``, or of a record in it, goes or changes its place. New ones come last and have a
+# default, which is what an older link has in them.
+LAYOUT = 1
 LINK_CONTEXT = b"telltale link 1\n"
 MAX_CHARS = 2000
 MAX_JSON_BYTES = 64 * 1024  # what a payload may unpack to
@@ -125,7 +127,10 @@ def _unpack(kind: Any, value: Any) -> Any:
         text_id, params = value
         return make_text(text_id, **params)
     if isinstance(kind, type) and is_dataclass(kind):
-        return kind(**{name: _unpack(hint, item) for (name, hint), item in zip(_hints(kind), value, strict=True)})
+        hints = _hints(kind)
+        if len(value) > len(hints):
+            raise ValueError(f"a {kind.__name__} has no more than {len(hints)} fields")
+        return kind(**{name: _unpack(hint, item) for (name, hint), item in zip(hints, value, strict=False)})
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return None if value is None else _unpack(args[0], value)
