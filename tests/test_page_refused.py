@@ -140,3 +140,14 @@ def test_a_clip_is_recorded_from_the_camera(page_browser: Browser, page_server: 
         page.click("[data-action=record]")
         expect(page.locator("[data-slot=name]")).to_have_text("Clip from the camera")
         expect(page.locator("[data-slot=preview] video")).to_be_visible()
+
+
+def test_a_file_chosen_before_the_script_heard_of_it_is_checked(page: Page) -> None:
+    page.evaluate("""() => {  // puts a file there without an event
+      const chosen = new DataTransfer();
+      chosen.items.add(new File(["no video"], "clip.mp4", { type: "video/mp4" }));
+      document.querySelector("[data-choose]").files = chosen.files;
+    }""")
+    page.click("[data-action=check]")
+    expect(page.locator(".tt-notice:visible")).not_to_contain_text("Nothing chosen yet")
+    page.wait_for_selector("[data-outcome=notice]", timeout=CHECK_MS)

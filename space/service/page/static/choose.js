@@ -88,6 +88,8 @@ export function setUpChoice(element) {
 
   /** @returns {Choice | null} */
   function current() {
+    const early = input().files?.[0]; // chosen before this script was there to hear of it
+    if (way() !== "link" && !file && !refused && early) choose(early);
     if (way() !== "link") return file ? (tell(), { file }) : (refused ? tell(...refused) : tell("nothing"), null);
     const url = /** @type {HTMLInputElement} */ (find("[data-slot=url]")).value.trim();
     if (!/^https?:\/\/[^\s/]+/i.test(url)) return tell("no-link"), null;
