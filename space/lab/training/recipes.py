@@ -134,6 +134,8 @@ RECIPES: dict[str, Recipe] = {
             bf16=True,
             log_every=250,
             n_validation=512,
+            note="77 minutes on one core; val (within-dataset) frame AUC .776 [.759, .793], n = 2095. 209 photos until "
+            "image 72,000, from then on 463 photos and frames of clips.",
         ),
         Recipe(
             name="strong-resnet18-blends",  # goes on from strong-resnet18
@@ -150,6 +152,7 @@ RECIPES: dict[str, Recipe] = {
             bf16=True,
             seed=2,
             log_every=125,
+            note="23 minutes on one core; val (within-dataset) frame AUC .791 [.774, .807], n = 2095.",
         ),
         Recipe(
             name="tiny",

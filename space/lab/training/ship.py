@@ -53,6 +53,10 @@ DATA = (
     "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
     "Dolhansky et al. 2020, for research)"
 )
+STILLS = (
+    "; and on forgeries made from genuine portraits (official photos of the US government; the Face Research Lab "
+    "London Set, CC BY 4.0) and from frames of genuine talking-head clips of public reenactment projects"
+)
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
@@ -179,7 +183,7 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),
         recipe=describe_recipe(recipe, start),
-        data=DATA,
+        data=DATA + (STILLS if recipe.stills_share else ""),
         licence=LICENCE,
         weights=file,
         sha256=sha,
