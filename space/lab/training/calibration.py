@@ -21,8 +21,8 @@ I64 = NDArray[np.int64]
 MIN_SHARE = 0.05  # of a member in an ensemble: one worth less should not be in it
 
 # Class-conditional error rates that thresholds are set to on held-out faces (split conformal: Vovk 2012).
-STRONG_FALSE_ALARMS = 0.005  # genuine faces called "strong"
-SOME_FALSE_ALARMS = 0.02  # genuine faces called "some" or "strong"
+STRONG_FALSE_ALARMS = 0.0025  # genuine faces called "strong"
+SOME_FALSE_ALARMS = 0.005  # genuine faces called "some" or "strong"; few, for other material shifts the scores
 LITTLE_MISSES = 0.10  # forged faces called "little"
 
 
