@@ -147,7 +147,7 @@ def page(page_browser: Browser, page_server: Server) -> Iterator[Page]:
 
 def open_page(page: Page, url: str) -> None:
     page.goto(url)
-    page.wait_for_selector(".tt-shell:not(.tt-pending)")
+    page.wait_for_selector("[data-state] .tt-shell:not(.tt-pending)")  # the state comes with the script
 
 
 def choose_and_check(page: Page, path: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -79,8 +79,7 @@ def refusal(sealed: Sealed, *, limits: Limits = LIMITS, n_frames: int = 4) -> Te
 
 @pytest.fixture(autouse=True)
 def _others() -> Iterator[None]:
-    """Other tests may have left a browser running."""
-    OTHERS.clear()
+    OTHERS.clear()  # other tests may have left a browser running
     OTHERS.update(children())
     yield
     assert not children()
@@ -88,8 +87,11 @@ def _others() -> Iterator[None]:
 
 def children() -> set[str]:
     """Processes that a test started and that still run, or were not waited for."""
-    tasks = Path("/proc/self/task")
-    return {pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()} - OTHERS
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            found.update((task / "children").read_text().split())
+    return found - OTHERS
 
 
 # --- as in one process ------------------------------------------------------------------------

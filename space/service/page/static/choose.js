@@ -86,10 +86,14 @@ export function setUpChoice(element) {
     element.dataset.state = "chosen";
   }
 
+  /** What was chosen before this script was there to hear of it. */
+  function catchUp() {
+    const early = input().files?.[0];
+    if (early && !file && !refused) choose(early);
+  }
+
   /** @returns {Choice | null} */
   function current() {
-    const early = input().files?.[0]; // chosen before this script was there to hear of it
-    if (way() !== "link" && !file && !refused && early) choose(early);
     if (way() !== "link") return file ? (tell(), { file }) : (refused ? tell(...refused) : tell("nothing"), null);
     const url = /** @type {HTMLInputElement} */ (find("[data-slot=url]")).value.trim();
     if (!/^https?:\/\/[^\s/]+/i.test(url)) return tell("no-link"), null;
@@ -119,5 +123,5 @@ export function setUpChoice(element) {
       choose(dropped);
     });
   }
-  return { choose, current, forget, preview, tell, tellRefused, ownCopy: () => previewUrl, way };
+  return { catchUp, choose, current, forget, preview, tell, tellRefused, ownCopy: () => previewUrl, way };
 }

@@ -199,8 +199,9 @@ export function start(element, beginCheck, watch) {
     openHashedTab();
     if (shell.classList.contains("tt-pending")) return;
     job ||= rememberedJob();
-    if (job) follow();
-    else show("idle");
+    if (job) return follow();
+    show("idle");
+    choice.catchUp();
   }
   watch("value", introduce);
   introduce();
