@@ -119,10 +119,11 @@ def _clips(clips: Iterable[tuple[str, dict[str, Any]]]) -> str:
 
 def _thresholds(record: EnsembleRecord) -> str:
     t = record.thresholds
+    apart = f"members further apart than {t.max_disagreement:.2f}, " if len(record.members) > 1 else ""
     return (
         f"`little` below {t.little_below:.3f}, `some` from {t.some_from:.3f}, `strong` from {t.strong_from:.3f} of the "
         f"calibrated p_fake (which takes genuine and forged as equally likely); between them `inconclusive`. Also "
-        f"`inconclusive`: members further apart than {t.max_disagreement:.2f}, an interval wider than "
+        f"`inconclusive`: {apart}an interval wider than "
         f"{t.max_interval_width:.2f}, fewer than {t.min_faces} usable faces, a mean quality weight under "
         f"{t.min_weight:g}, fewer than {t.min_bits_per_pixel:g} coded bits per pixel, frames captured from the screen."
     )
