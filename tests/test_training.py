@@ -140,6 +140,22 @@ def test_a_seed_decides_the_forgery() -> None:
 # --- batches ----------------------------------------------------------------------------------
 
 
+def test_pairs_are_compressed_as_video_frames_in_the_recipe_s_share() -> None:
+    seeds = range(200)
+    drawn = [draw_photometry(np.random.default_rng(seed), h264_share=0.4) for seed in seeds]
+    plain = [draw_photometry(np.random.default_rng(seed)) for seed in seeds]
+    coded = [one for one in drawn if one.crf is not None]
+    assert 60 < len(coded) < 100
+    assert all(one.jpeg == () and 18 <= int(one.crf or 0) <= 36 for one in coded)
+    assert [one for one in drawn if one.crf is None] == [p for p, one in zip(plain, drawn, strict=True) if not one.crf]
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    good, poor = (
+        replace(coded[0], flip=False, scale=1, blur_px=0, gain=1, offset=0, gray=False, crf=c) for c in (18, 36)
+    )
+    errors = [np.abs(one.apply(image).astype(int) - image).mean() for one in (good, poor)]
+    assert 0 < errors[0] < errors[1]
+
+
 @given(st.integers(0, 10_000))
 def test_photometry_is_the_same_for_both_twins(seed: int) -> None:
     image = draw_face(np.random.default_rng(5))
@@ -270,16 +286,16 @@ def test_stochastic_depth_is_switched_off(data: TwinData, validation: TwinData, 
     recipe = replace(TINY, stochastic_depth=False, dropout=0.0)
     trainer = Trainer(recipe, data, validation, tmp_path, device="cpu")
     trainer.member.train()
-    logits = trainer.member(torch.rand(1, 3, 64, 64).repeat(8, 1, 1, 1)).detach()
+    logits = trainer.member(torch.rand(1, 3, 128, 128).repeat(8, 1, 1, 1)).detach()
     assert logits == pytest.approx(logits[:1].expand(8), abs=1e-4)
     published = Trainer(replace(TINY, dropout=0.0), data, validation, tmp_path / "published", device="cpu")
     published.member.train()
-    assert float(published.member(torch.rand(1, 3, 64, 64).repeat(8, 1, 1, 1)).detach().std()) > 1e-3
+    assert float(published.member(torch.rand(1, 3, 128, 128).repeat(8, 1, 1, 1)).detach().std()) > 1e-3
 
 
 def test_predictions_survive_the_disk(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
     trainer = Trainer(TINY, data, validation, tmp_path, device="cpu")
-    predictions = predict_split(trainer.average, validation, margin=1.1, input_px=96, bf16=False)
+    predictions = predict_split(trainer.average, TINY, validation, bf16=False)
     save_predictions(predictions, tmp_path / "val.npz")
     loaded = load_predictions(tmp_path / "val.npz")
     assert loaded.names == validation.faces

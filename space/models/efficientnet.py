@@ -53,7 +53,8 @@ def build(
     if bn_eps is not None:
         _set_bn_eps(net, bn_eps)
     if padding == "same":
-        _pad_as_tensorflow(net)
+        pad_as_tensorflow(net)
+    draw_head(net.classifier)
     stages = list(net.features)
     trunk, tail = nn.Sequential(*stages[:TRUNK_STAGES]), nn.Sequential(*stages[TRUNK_STAGES:])
     return Backbone(
@@ -65,14 +66,28 @@ def build(
     )
 
 
+def draw_head(classifier: nn.Module) -> None:
+    """Draw the last layer anew, as any linear layer begins.
+
+    torchvision draws it in relation to the number of outputs; with one, logits begin at about 8, and a network
+    spends its first tens of thousands of images on getting rid of them.
+    """
+    for module in classifier.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+
+
 def _set_bn_eps(net: nn.Module, bn_eps: float) -> None:
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = bn_eps
 
 
-def _pad_as_tensorflow(net: nn.Module) -> None:
-    """Only strided convolutions differ: at stride 1 an odd kernel is padded evenly either way."""
+def pad_as_tensorflow(net: nn.Module) -> None:
+    """Give strided convolutions TensorFlow's "SAME" padding, in place.
+
+    Only strided convolutions differ: at stride 1 an odd kernel is padded evenly either way.
+    """
     for parent in list(net.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv2d) and max(child.stride) > 1:
