@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from space.errors import WeightsError
-from space.lab.training import engine
+from space.lab.training import engine, imagenet, run
 from space.lab.training.engine import Trainer
 from space.lab.training.pairs import TwinData
 from space.lab.training.progress import CELL_PX, CURVES_FILE, GRID_FILE, draw_curves, draw_grid
@@ -202,6 +202,49 @@ def test_a_card_or_a_checkpoint_begins_a_run(tmp_path: Path) -> None:
     assert torch.equal(begun["trunk.0.weight"], net.conv1.weight)
     with pytest.raises(WeightsError):
         read_start(tmp_path / "public.pth", "resnext50_32x4d")
+
+
+def test_heads_that_a_start_lacks_begin_at_zero(splits: tuple[TwinData, TwinData], tmp_path: Path) -> None:
+    recipe = replace(TINY, architecture="efficientnet_lite0", phases=(Phase(64, 24),), input_px=64, head_images=8)
+    body = {k: v for k, v in build_member("efficientnet_lite0").state_dict().items() if not k.startswith("head.")}
+    trainer = make(recipe, splits, tmp_path, start=body)
+    trainer.member.eval()
+    logits, region = trainer.member.forward_with_region(torch.randn(2, 3, 64, 64))
+    assert (logits.tolist(), region.unique().tolist()) == ([0, 0], [0])
+    assert torch.equal(trainer.member.trunk[0][0].weight, body["trunk.0.0.weight"])
+
+
+def test_imagenet_weights_are_found_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = imagenet.find_imagenet_weights("efficientnet_lite0")
+    state = read_start(path, "efficientnet_lite0")
+    assert state["trunk.0.0.weight"].shape == (32, 3, 3, 3)
+    assert "head.3.weight" not in state
+    package, name, checksum = imagenet.PACKAGES["efficientnet_lite0"]
+    monkeypatch.setitem(imagenet.PACKAGES, "efficientnet_lite0", (package, name, checksum[::-1]))
+    with pytest.raises(ValueError, match="other weights"):
+        imagenet.find_imagenet_weights("efficientnet_lite0")
+    monkeypatch.setitem(imagenet.PACKAGES, "efficientnet_lite0", ("no_such_package", name, checksum))
+    with pytest.raises(FileNotFoundError, match=r"requirements-dev\.txt"):
+        imagenet.find_imagenet_weights("efficientnet_lite0")
+
+
+def test_a_recipe_names_the_weights_it_begins_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without ``start`` takes ImageNet's; one that is given others, those."""
+    begun: list[tuple[str, str]] = []
+
+    def note(path: Path, architecture: str) -> dict[str, torch.Tensor]:
+        begun.append((path.name, architecture))
+        raise InterruptedError
+
+    recipe = replace(TINY, name="lite", architecture="efficientnet_lite0", start="imagenet", head_images=8)
+    monkeypatch.setitem(RECIPES, "lite", recipe)
+    monkeypatch.setattr(run, "read_start", note)
+    data, twins = write_twins(tmp_path)
+    for start in (None, tmp_path / "other.pth"):
+        with pytest.raises(InterruptedError):
+            run.train_member("lite", data, twins, tmp_path / "run", device="cpu", threads=1, start=start)
+    assert begun == [("efficientnet-lite0-57934424.pth", "efficientnet_lite0"), ("other.pth", "efficientnet_lite0")]
+    assert "from public ImageNet weights" in describe_recipe(recipe)
 
 
 # --- what is seen of a run --------------------------------------------------------------------------

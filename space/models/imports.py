@@ -28,6 +28,7 @@ from space.models.weights import check_new_name, installed_folder
 PREFIXES = ("module.", "encoder.", "net.", "efficientnet.", "model.", "backbone.")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 TENSORFLOW_PREFIX = "tf_"  # timm's name for weights that came from TensorFlow
+MAX_OUTPUTS = 2  # of a head that can become one logit
 HEAD = "head.3"  # the linear layer of every frame member
 UNREADABLE = (  # what torch.load raises on bytes that are no checkpoint, or one that needs code to run
     pickle.UnpicklingError,
@@ -77,6 +78,45 @@ def import_checkpoint(path: Path, architecture: str, *, fake_index: Literal[0, 1
         WeightsError: ``weights_missing``; ``weights_layout``: no layout we know, or a head of neither one
             nor two outputs; ``weights_mismatch``: not this architecture, or more than it and a head.
     """
+    found = _open_checkpoint(path, architecture)
+    state, rest = _convert_body(found)
+    return _convert(path, found, state, rest, fake_index)
+
+
+def import_start(path: Path, architecture: str) -> tuple[Params, dict[str, Tensor]]:
+    """Read a public checkpoint to train on from: as ``import_checkpoint``, but its head may answer another question.
+
+    Args:
+        path, architecture: as in ``import_checkpoint``.
+
+    Returns:
+        What the original computes beyond its weights, and float32 tensors by this project's names: the whole member's
+        where the checkpoint's head has one or two outputs, else without ``head.*`` (ImageNet's thousand classes).
+
+    Raises:
+        RequestError, WeightsError: as ``import_checkpoint``.
+    """
+    found = _open_checkpoint(path, architecture)
+    state, rest = _convert_body(found)
+    matrices = [len(value) for key, value in rest.items() if value.ndim == 2 and key.endswith("weight")]
+    if len(matrices) == 1 and matrices[0] > MAX_OUTPUTS:
+        return found.params, state
+    return found.params, _convert(path, found, state, rest, 1).state
+
+
+@dataclass(frozen=True, eq=False)
+class _Checkpoint:
+    """What a file holds, before anything is made of it."""
+
+    architecture: str  # a name in the registry
+    layout: Layout
+    params: Params
+    tensors: Mapping[str, Tensor]
+    stripped: Mapping[str, str]  # key -> the same without prefixes
+    expected: Mapping[str, Tensor]  # of the member, without values
+
+
+def _open_checkpoint(path: Path, architecture: str) -> _Checkpoint:
     name, tensorflow = architecture.removeprefix(TENSORFLOW_PREFIX), architecture.startswith(TENSORFLOW_PREFIX)
     plain = {key: item for key, item in ARCHITECTURES.items() if item.kind == "frame" and item.is_plain}
     importable = {key: item for key, item in plain.items() if item.family in STEMS}
@@ -90,35 +130,38 @@ def import_checkpoint(path: Path, architecture: str, *, fake_index: Literal[0, 1
     params = layout and find_params(entry.family, layout, tensorflow=tensorflow)
     if layout is None or params is None:
         raise WeightsError("weights_layout", name=path.name)
-    return _convert(path, name, layout, params, tensors, stripped, fake_index)
+    with torch.device("meta"):
+        expected = build_network(name, params).state_dict()
+    return _Checkpoint(name, layout, params, tensors, stripped, expected)
+
+
+def _convert_body(found: _Checkpoint) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The member's tensors below its head, and what else the file holds, by its own names."""
+    expected, tensors = found.expected, found.tensors
+    body = {key for key in expected if not key.startswith("head.") and not key.endswith(COUNTERS)}
+    sources = name_sources(ARCHITECTURES[found.architecture].family, found.layout, body)
+    originals = _find_originals(found.architecture, set(sources.values()), found.stripped)
+    rest = {key: tensors[key] for key in tensors.keys() - originals.values() if not key.endswith(COUNTERS)}
+    state = {key: tensors[originals[sources[key]]].float() for key in sorted(body)}
+    compare_shapes(found.architecture, {key: tuple(value.shape) for key, value in state.items()}, expected)
+    return state | {key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(COUNTERS)}, rest
 
 
 def _convert(
-    path: Path,
-    architecture: str,
-    layout: Layout,
-    params: Params,
-    tensors: Mapping[str, Tensor],
-    stripped: Mapping[str, str],
-    fake_index: int,
+    path: Path, found: _Checkpoint, body: Mapping[str, Tensor], rest: Mapping[str, Tensor], fake_index: int
 ) -> Imported:
-    with torch.device("meta"):
-        expected = build_network(architecture, params).state_dict()
-    body = {key for key in expected if not key.startswith("head.") and not key.endswith(COUNTERS)}
-    sources = name_sources(ARCHITECTURES[architecture].family, layout, body)
-    originals = _find_originals(architecture, set(sources.values()), stripped)
-    rest = {key: tensors[key] for key in tensors.keys() - originals.values() if not key.endswith(COUNTERS)}
-    width = expected[f"{HEAD}.weight"].shape[1]
+    architecture = found.architecture
+    width = found.expected[f"{HEAD}.weight"].shape[1]
     head = _find_head(path, rest, width)
     ignored = _find_ignored(architecture, rest, head, width)
-    state = {key: tensors[originals[sources[key]]].float() for key in sorted(body)}
-    state |= _convert_head(rest, head, fake_index)
-    compare_shapes(architecture, {key: tuple(value.shape) for key, value in state.items()}, expected)
-    state |= {key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(COUNTERS)}
-    prefixes = {key.removesuffix(short) for key, short in stripped.items()} - {""}
+    converted = _convert_head(rest, head, fake_index)
+    shapes = {key: tuple(value.shape) for key, value in converted.items()}
+    compare_shapes(architecture, shapes, found.expected)
+    state = dict(body) | converted
+    prefixes = {key.removesuffix(short) for key, short in found.stripped.items()} - {""}
     report = ImportReport(
-        layout=layout,
-        params=params,
+        layout=found.layout,
+        params=found.params,
         prefixes=tuple(sorted(prefixes)),
         head=head,
         n_outputs=len(rest[head]),
@@ -183,7 +226,9 @@ def _find_originals(architecture: str, wanted: set[str], stripped: Mapping[str, 
 
 def _find_head(path: Path, rest: Mapping[str, Tensor], width: int) -> str:
     """The only matrix from pooled features to one or two outputs, whatever it is called."""
-    heads = [key for key, value in rest.items() if value.ndim == 2 and value.shape[1] == width and len(value) <= 2]
+    heads = [
+        key for key, value in rest.items() if value.ndim == 2 and value.shape[1] == width and len(value) <= MAX_OUTPUTS
+    ]
     if len(heads) != 1 or not heads[0].endswith("weight"):
         raise WeightsError("weights_layout", name=path.name)
     return heads[0]

@@ -18,6 +18,7 @@ STEMS: Mapping[str, Mapping[str, Layout]] = {  # family -> a tensor that gives t
         "conv_stem.weight": "timm",
         "_conv_stem.weight": "efficientnet_pytorch",
     },
+    "efficientnet_lite": {"conv_stem.weight": "timm", "_conv_stem.weight": "efficientnet_pytorch"},
     "resnet": {"conv1.weight": "torchvision"},  # timm's names are the same
 }
 
@@ -68,6 +69,8 @@ def find_params(family: str, layout: Layout, *, tensorflow: bool) -> Params | No
     Args:
         tensorflow: timm's ``tf_`` variants, whose keys do not differ from those of its own networks.
     """
+    if family == "efficientnet_lite":
+        return Params()  # theirs is always TensorFlow's way
     if family != "efficientnet":
         return None if tensorflow else Params()
     if layout == "torchvision":

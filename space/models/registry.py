@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from space.models import classics, efficientnet, resnet, sequence, small, xception
+from space.models import classics, efficientnet, efficientnet_lite, resnet, sequence, small, xception
 from space.models.cards import Padding, Params
 from space.models.heads import with_gray_input, with_hidden_layers
 from space.models.member import Backbone, FrameMember
@@ -32,6 +32,8 @@ class Architecture:
     n_outputs: int = 1  # with hidden layers: 2 become their difference
     hidden_dropout: float = 0.5  # with hidden layers: before the output, unless a card says otherwise
     gray: bool = False  # sees no colour
+    mean: tuple[float, float, float] = IMAGENET_MEAN  # of the pixels, per channel on the [0, 1] scale
+    std: tuple[float, float, float] = IMAGENET_STD
 
     @property
     def is_plain(self) -> bool:
@@ -39,6 +41,8 @@ class Architecture:
         return not (self.base or self.hidden or self.gray)
 
 
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
+LITE_PX = (224, 240, 260, 280, 300)
 EFFICIENTNET_PX = (224, 240, 260, 300, 380, 456, 528, 600)
 SEQUENCE_PX = 112
 
@@ -51,6 +55,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         *(
             Architecture(name, "efficientnet", px)
             for name, px in zip(efficientnet.BUILDERS, EFFICIENTNET_PX, strict=True)
+        ),
+        *(
+            Architecture(name, "efficientnet_lite", px, mean=LITE_MEAN, std=LITE_STD)
+            for name, px in zip(efficientnet_lite.SIZES, LITE_PX, strict=True)
         ),
         *(Architecture(name, "resnet", 224) for name in resnet.BUILDERS),
         Architecture("resnet18_mlp", "resnet", 224, base="resnet18", hidden=(256,)),
@@ -65,6 +73,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 BUILDERS: dict[str, Callable[..., Backbone]] = {
     "efficientnet": efficientnet.build,
+    "efficientnet_lite": efficientnet_lite.build,
     "resnet": resnet.build,
     "classics": classics.build,
     "xception": xception.build,

@@ -23,7 +23,7 @@ from space.lab.training.calibration import fit_calibration
 from space.lab.training.result import Predictions, read_log
 from space.lab.training.ship import DATASET, calibration_half, read_run
 from space.models.cards import UNCALIBRATED, Card, Params
-from space.models.registry import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, build_network
+from space.models.registry import ARCHITECTURES, build_network
 from space.models.weights import describe_member
 
 JSON_FILE, PAGE_FILE, SECTION_FILE = "comparison.json", "comparison.html", "comparison.md"
@@ -83,8 +83,9 @@ def _time_ms(member: nn.Module, images: torch.Tensor) -> float:
 
 def _bare_card(architecture: str, params: Params, input_px: int) -> Card:
     """Enough of a card to build its network."""
+    entry = ARCHITECTURES[architecture]
     return Card(
-        *("compared", "1", architecture, params, input_px, IMAGENET_MEAN, IMAGENET_STD, 1.0, UNCALIBRATED, ()),
+        *("compared", "1", architecture, params, input_px, entry.mean, entry.std, 1.0, UNCALIBRATED, ()),
         *("", "", "", "compared.safetensors", "0" * 64, None, "unknown", "2000-01-01T00:00:00Z"),
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from space.contract import U8
+from space.lab.forge.compress import decode_clip, encode_clip
+
+CRF = (18, 37)  # of H.264: from good to poor
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Photometry:
     gain: float
     offset: float
     gray: bool
+    crf: int | None = None  # of one H.264 frame, before any JPEG
 
     def apply(self, image: U8) -> U8:
         """(S, S, 3) uint8 -> the same shape and type."""
@@ -35,15 +39,21 @@ class Photometry:
             out = cv2.convertScaleAbs(out, alpha=self.gain, beta=self.offset)
         if self.gray:
             out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        if self.crf is not None:
+            out = decode_clip(encode_clip([out], crf=self.crf, fps=25.0))[0]
         for quality in self.jpeg:
             encoded = cv2.imencode(".jpg", out[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
             out = np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[:, :, ::-1])
         return np.asarray(out, np.uint8)
 
 
-def draw_photometry(rng: np.random.Generator) -> Photometry:
-    """Draw what happens to a pair of twins: compression, scale, blur and light as in the wild."""
-    return Photometry(
+def draw_photometry(rng: np.random.Generator, h264_share: float = 0.0) -> Photometry:
+    """Draw what happens to a pair of twins: compression, scale, blur and light as in the wild.
+
+    Args:
+        h264_share: of the pairs that are encoded as a frame of a video.
+    """
+    drawn = Photometry(
         flip=bool(rng.random() < 0.5),
         scale=float(rng.uniform(0.4, 0.95)) if rng.random() < 0.3 else 1.0,
         blur_px=float(rng.uniform(0.4, 1.4)) if rng.random() < 0.2 else 0.0,
@@ -52,3 +62,6 @@ def draw_photometry(rng: np.random.Generator) -> Photometry:
         offset=float(rng.uniform(-20, 20)) if rng.random() < 0.5 else 0.0,
         gray=bool(rng.random() < 0.05),
     )
+    if not h264_share or rng.random() >= h264_share:
+        return drawn
+    return replace(drawn, crf=int(rng.integers(*CRF)), jpeg=())

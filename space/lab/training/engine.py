@@ -30,7 +30,7 @@ from space.lab.training.recipes import Phase, Recipe
 from space.lab.training.schedule import learning_rate, make_schedule, momentum, same_until
 from space.lab.training.transfer import Freezing, load_start, parameter_groups, set_rates
 from space.models.member import FrameMember, normalise
-from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
+from space.models.registry import ARCHITECTURES, build_member
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Trainer:
                 window_px,
                 swap_share=recipe.swap_share,
                 stills_share=recipe.stills_share,
+                h264_share=recipe.h264_share,
             )
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):  # its threads end with the phase, also when it fails
@@ -157,7 +158,8 @@ class Trainer:
         plan = recipe, self.step, self.schedule.n_steps
         set_rates(self.optimiser, learning_rate(*plan), momentum(*plan))
         self.freezing.apply(self.step)
-        images = normalise(torch.from_numpy(batch.images).to(self.device), IMAGENET_MEAN, IMAGENET_STD)
+        entry = ARCHITECTURES[recipe.architecture]
+        images = normalise(torch.from_numpy(batch.images).to(self.device), entry.mean, entry.std)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=recipe.bf16):
             logits, regions = self.member.forward_with_region(images)
         logit_loss, rank_loss, region_loss = twin_losses(logits, regions, batch)
@@ -172,7 +174,7 @@ class Trainer:
         crops = frame_crops(
             self.validation, self.validation_names, margin=self.recipe.margin, input_px=self.recipe.input_px
         )
-        logits = predict_logits(self.average, crops, bf16=self.recipe.bf16, device=self.device)
+        logits = predict_logits(self.average, self.recipe, crops, bf16=self.recipe.bf16, device=self.device)
         labels = np.array([self.validation.label(n) for n in self.validation_names])
         mean = np.mean(losses, axis=0)
         line = {
@@ -247,18 +249,20 @@ class Trainer:
 
 def predict_logits(
     member: FrameMember,
+    recipe: Recipe,
     crops: np.ndarray[Any, np.dtype[np.uint8]],
     *,
     bf16: bool,
     device: torch.device,
     batch: int = 32,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Logits (n,) of crops (n, S, S, 3) uint8."""
+    """Logits (n,) of crops (n, S, S, 3) uint8, as a member of this recipe gives them."""
     member.eval()
+    entry = ARCHITECTURES[recipe.architecture]
     rows = []
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(crops), batch):
-            images = normalise(torch.from_numpy(crops[start : start + batch]).to(device), IMAGENET_MEAN, IMAGENET_STD)
+            images = normalise(torch.from_numpy(crops[start : start + batch]).to(device), entry.mean, entry.std)
             rows.append(member(images).float().cpu().numpy())
     return np.concatenate(rows)
 

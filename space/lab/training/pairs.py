@@ -97,6 +97,7 @@ class PairChoices:
     window_px: int  # side of the window of the crop that is trained on; input_px: all of it
     swap_share: float = 0.0  # of the pairs; the rest are DFDC twins
     stills_share: float = 0.0  # of self-blended and swapped pairs
+    h264_share: float = 0.0  # of all pairs: compressed as a video is
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
 
@@ -120,7 +121,7 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     twins = _draw_twins(data, choices, rng)
     shift = rng.uniform(-choices.jitter_shift, choices.jitter_shift, size=2).astype(np.float32)
     scale = choices.margin * float(rng.uniform(*choices.jitter_scale))
-    photometry = draw_photometry(rng)
+    photometry = draw_photometry(rng, choices.h264_share)
     cut = [
         photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
         for image, box in zip(twins.images, twins.boxes, strict=True)

@@ -26,6 +26,7 @@ class Recipe:
     self_blend_share: float = 0.4  # of the pairs
     swap_share: float = 0.0  # of the pairs: another person's face; the rest are the data set's own twins
     stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
+    h264_share: float = 0.0  # of all pairs: compressed as a video is
     batch_pairs: int = 16
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
@@ -44,6 +45,7 @@ class Recipe:
     log_every: int = 100  # steps: validation, log line, checkpoint
     n_validation: int = 512  # faces looked at on the way
     patience: int = 0  # log lines without a better AUC on the way that end the run; 0: none do
+    start: Literal["", "imagenet"] = ""  # begin with public ImageNet weights (``imagenet.py``) unless given others
     head_images: int = 0  # from a starting checkpoint: seen while only the heads are trained
     train_from: str = ""  # and then: the first block that is trained, such as "trunk.5" or "tail"; "": all of them
     body_rate: float = 0.1  # and then: of the blocks' rate / of the heads'
@@ -153,6 +155,28 @@ RECIPES: dict[str, Recipe] = {
             seed=2,
             log_every=125,
             note="23 minutes on one core; val (within-dataset) frame AUC .791 [.774, .807], n = 2095.",
+        ),
+        Recipe(
+            name="strong-efficientnet-lite0",
+            architecture="efficientnet_lite0",
+            phases=(Phase(128, 64_000), Phase(192, 96_000)),
+            input_px=192,
+            margin=1.2,
+            self_blend_share=0.35,
+            swap_share=0.35,
+            stills_share=0.5,
+            h264_share=0.4,
+            decay="none",
+            cooldown_images=72_000,
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            log_every=250,
+            n_validation=512,
+            peak_lr=4e-4,
+            start="imagenet",
+            head_images=1_600,
+            body_rate=1.0,
         ),
         Recipe(
             name="tiny",

@@ -30,10 +30,9 @@ class Predictions:
 
 def predict_split(
     member: FrameMember,
+    recipe: Recipe,
     data: TwinData,
     *,
-    margin: float,
-    input_px: int,
     bf16: bool,
     device: str = "cpu",
     chunk: int = 256,
@@ -41,8 +40,8 @@ def predict_split(
     """Logits of every face of a split, in chunks so that memory stays bounded."""
     logits = []
     for start in range(0, len(data.faces), chunk):
-        crops = frame_crops(data, data.faces[start : start + chunk], margin=margin, input_px=input_px)
-        logits.append(predict_logits(member, crops, bf16=bf16, device=torch.device(device)))
+        crops = frame_crops(data, data.faces[start : start + chunk], margin=recipe.margin, input_px=recipe.input_px)
+        logits.append(predict_logits(member, recipe, crops, bf16=bf16, device=torch.device(device)))
     return Predictions(
         names=data.faces,
         labels=np.array([data.label(n) for n in data.faces], np.int64),
@@ -94,7 +93,8 @@ def describe_recipe(recipe: Recipe, start: Card | None = None) -> str:
     rates = {"none": f"falling over the last {recipe.cooldown_images} images", "one_cycle": "in one cycle"}
     rate = rates.get(recipe.decay, "cosine")
     body = f"{recipe.train_from or 'all'} on at {recipe.body_rate:g} of the rate"
-    begins = f"from other weights (heads alone for {recipe.head_images} images, then {body})"
+    origin = "public ImageNet" if recipe.start == "imagenet" else "other"
+    begins = f"from {origin} weights (heads alone for {recipe.head_images} images, then {body})"
     begins = begins if recipe.head_images else "from scratch" if start is None else "from there"
     earlier = "" if start is None else f"{start.recipe}; then "
     return (

@@ -11,6 +11,7 @@ import torch
 
 from space.lab.evaluation.metrics import Estimate
 from space.lab.training.engine import Trainer
+from space.lab.training.imagenet import find_imagenet_weights
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import RECIPES
 from space.lab.training.result import estimate_auc, predict_split, save_predictions
@@ -38,18 +39,21 @@ def train_member(
     Writes the averaged member's state (``member.pt``) and ``val.npz`` into the run's folder, beside log and pictures.
 
     Args:
-        start: a card or a checkpoint to begin with; see ``transfer.read_start``.
+        start: a card or a checkpoint to begin with; see ``transfer.read_start``. None: what the recipe names, if any.
 
     Returns:
         Frame-level, within-dataset AUC with its 95 % interval by source.
 
     Raises:
         KeyError: no such recipe.
+        FileNotFoundError: the package with the weights that the recipe begins with is not installed.
         ValueError: data or start do not fit the recipe.
     """
     recipe = RECIPES[recipe_name]
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)  # batches are drawn in threads of their own
+    if start is None and recipe.start == "imagenet":
+        start = find_imagenet_weights(recipe.architecture)
     validation = TwinData(data, twins, split="val")
     trainer = Trainer(
         recipe,
@@ -65,8 +69,6 @@ def train_member(
     member = trainer.run()
     (out / RECIPE_FILE).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
     torch.save(member.state_dict(), out / MEMBER_FILE)
-    predictions = predict_split(
-        member, validation, margin=recipe.margin, input_px=recipe.input_px, bf16=False, device=device
-    )
+    predictions = predict_split(member, recipe, validation, bf16=False, device=device)
     save_predictions(predictions, out / PREDICTIONS_FILE)
     return estimate_auc(predictions)

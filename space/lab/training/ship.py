@@ -42,7 +42,7 @@ from space.models.cards import (
     read_card,
     write_record,
 )
-from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
+from space.models.registry import ARCHITECTURES, build_member
 from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
 from space.settings import Limits, Settings
 
@@ -177,8 +177,8 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         architecture=recipe.architecture,
         params=Params(region_head=True, dropout=recipe.dropout),
         input_px=recipe.input_px,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=ARCHITECTURES[recipe.architecture].mean,
+        std=ARCHITECTURES[recipe.architecture].std,
         margin=recipe.margin,
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),

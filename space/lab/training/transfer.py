@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from space.lab.training.recipes import Recipe
-from space.models.imports import import_checkpoint
+from space.models.imports import import_start
 from space.models.member import FrameMember
 from space.models.weights import load_member
 
@@ -31,15 +31,15 @@ def read_start(path: Path, architecture: str) -> dict[str, Tensor]:
 
     Raises:
         ValueError: the card is of another architecture or computes otherwise.
-        WeightsError: as ``load_member`` and ``import_checkpoint``.
+        WeightsError: as ``load_member`` and ``import_start``.
     """
     if path.suffix == ".json":
         loaded = load_member(path)
         params, found = loaded.card.params, loaded.card.architecture
         state: dict[str, Tensor] = dict(loaded.module.state_dict())
     else:
-        imported = import_checkpoint(path, architecture)
-        params, found, state = imported.report.params, imported.architecture, imported.state
+        params, state = import_start(path, architecture)
+        found = architecture
     if found != architecture:
         raise ValueError(f"{path.name} is a {found}; the recipe trains a {architecture}")
     if params.padding != "symmetric" or params.bn_eps not in (None, 1e-5):
@@ -48,17 +48,23 @@ def read_start(path: Path, architecture: str) -> dict[str, Tensor]:
 
 
 def load_start(member: FrameMember, start: Mapping[str, Tensor]) -> None:
-    """Give a member all that the start knows; a region head that it lacks keeps its random beginning.
+    """Give a member all that the start knows; heads that it lacks begin at zero.
+
+    The features of a trained body are strong from the first step, so a random head would give large answers that say
+    nothing, and their gradients would spoil the body.
 
     Raises:
         ValueError: it lacks anything else, or holds something unknown or of another shape.
     """
     own = member.state_dict()
-    lacking = [name for name in own if name not in start and not name.startswith("region.")]
+    lacking = [name for name in own if name not in start and not name.startswith(HEADS)]
     strange = [name for name, value in start.items() if name not in own or value.shape != own[name].shape]
     if lacking or strange:
         raise ValueError(f"the start does not fit: {', '.join([*lacking, *strange][:3])}")
     member.load_state_dict(dict(start), strict=False)
+    for name, parameter in member.named_parameters():
+        if name not in start:
+            nn.init.zeros_(parameter)
 
 
 class Freezing:
