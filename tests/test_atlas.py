@@ -100,7 +100,14 @@ def test_the_page_reads_the_atlas(made: tuple[dict[str, Any], Path, str]) -> Non
     atlas = read_atlas(made[1] / "atlas.json")
     assert atlas is not None
     assert (atlas.dataset, atlas.n_videos) == ("A set", 3)
-    assert atlas.methods[0].parts[0].name == "mouth"
+    mouth = atlas.methods[0].parts[0]
+    assert mouth.name == "mouth"
+    assert mouth.interval is None or mouth.interval[0] <= mouth.share <= mouth.interval[1]
+    assert [(layer.model, layer.layer) for layer in atlas.methods[0].layers] == [
+        ("efficientnet_b0", "last"),
+        ("efficientnet_b0", "layered"),
+    ]
+    assert atlas.methods[0].layers[0].shares["mouth"] == pytest.approx(0.7)
 
 
 def test_pictures_show_where_the_heat_is(made: tuple[dict[str, Any], Path, str]) -> None:

@@ -346,11 +346,14 @@ def test_the_atlas_says_so_while_nothing_is_measured(tmp_path: Path) -> None:
 def test_the_atlas_shows_what_was_measured(tmp_path: Path) -> None:
     names = [part["id"] for part in json.loads((SHARED / "parts.json").read_text(encoding="utf-8"))["parts"]]
     parts = [{"name": name, "share": 0.02 if name != "mouth" else 0.76, "lift": 0.5} for name in names]
+    parts[names.index("mouth")]["share_interval"] = [0.7, 0.81]
+    models = {"a_model": {"last": parts, "layered": parts}}
     path = tmp_path / "atlas.json"
-    path.write_text(json.dumps({"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts}]}))
+    path.write_text(json.dumps({"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts, "models": models}]}))
     words = tidy(Outline(render_shell(About(Settings(), atlas=read_atlas(path)), {}, lang="en")).words)
     assert "12 manipulated videos" in words
-    assert words.index("Mouth76 %") < words.index("Left eye2 %")
+    assert words.index("Mouth76 % (70 %–81 %)") < words.index("Left eye2 %")
+    assert "a_modelCoarse layer" in words
     assert "has not been measured yet" not in words
 
 

@@ -11,6 +11,7 @@ from space.service.page.palette import lift_colour
 from space.settings import SHARED
 
 ATLAS = SHARED / "atlas.json"
+LAYERS = ("penultimate", "last", "layered")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,16 @@ class PartShare:
     name: str  # id in shared/parts.json
     share: float  # [0, 1]
     lift: float  # share / share of area
+    interval: tuple[float, float] | None = None  # of the share, 95 % by source; None where there are too few sources
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The same for one model's layer."""
+
+    model: str
+    layer: str  # "penultimate", "last" or "layered"
+    shares: dict[str, float]  # part -> share
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Method:
     name: str
     n_videos: int
     parts: tuple[PartShare, ...]  # by share, largest first
+    layers: tuple[Layer, ...] = ()  # by model, then from fine to coarse to both
 
     @property
     def tints(self) -> dict[str, str]:
@@ -59,5 +71,17 @@ def read_atlas(path: Path = ATLAS) -> Atlas | None:
 
 
 def _method(row: dict[str, Any]) -> Method:
-    parts = (PartShare(part["name"], float(part["share"]), float(part["lift"])) for part in row["parts"])
-    return Method(row["name"], int(row["n_videos"]), tuple(sorted(parts, key=lambda part: -part.share)))
+    parts = sorted(map(_part, row["parts"]), key=lambda part: -part.share)
+    layers = (
+        Layer(model, layer, {part["name"]: float(part["share"]) for part in rows[layer]})
+        for model, rows in row.get("models", {}).items()
+        for layer in LAYERS
+        if layer in rows
+    )
+    return Method(row["name"], int(row["n_videos"]), tuple(parts), tuple(layers))
+
+
+def _part(row: dict[str, Any]) -> PartShare:
+    interval = row.get("share_interval")
+    bounds = None if interval is None else (float(interval[0]), float(interval[1]))
+    return PartShare(row["name"], float(row["share"]), float(row["lift"]), bounds)
