@@ -16,9 +16,9 @@ from space.lab.cli import app
 from space.lab.evaluation.compare import describe_card, judge_predictions, make_comparison, measure_cost, read_elsewhere
 from space.lab.evaluation.compare_page import draw_section
 from space.lab.evaluation.model_card import write_model_card
+from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.lab.training.recipes import RECIPES
 from space.lab.training.result import Predictions, save_predictions
-from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.models.cards import Params
 from space.models.registry import build_member
 from tests.members import write_ensemble, write_member

@@ -349,7 +349,11 @@ def test_the_atlas_shows_what_was_measured(tmp_path: Path) -> None:
     parts[names.index("mouth")]["share_interval"] = [0.7, 0.81]
     models = {"a_model": {"last": parts, "layered": parts}}
     path = tmp_path / "atlas.json"
-    path.write_text(json.dumps({"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts, "models": models}]}))
+    path.write_text(
+        json.dumps(
+            {"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts, "models": models}]}
+        )
+    )
     words = tidy(Outline(render_shell(About(Settings(), atlas=read_atlas(path)), {}, lang="en")).words)
     assert "12 manipulated videos" in words
     assert words.index("Mouth76 % (70 %–81 %)") < words.index("Left eye2 %")

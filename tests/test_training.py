@@ -156,6 +156,23 @@ def test_pairs_are_compressed_as_video_frames_in_the_recipe_s_share() -> None:
     assert 0 < errors[0] < errors[1]
 
 
+def test_another_camera_changes_colours_and_grain_alike_for_both_twins() -> None:
+    image = np.random.default_rng(0).integers(60, 200, (64, 64, 3), dtype=np.uint8)
+    drawn = [draw_photometry(np.random.default_rng(seed), camera_share=1.0).camera for seed in range(60)]
+    cameras = [camera for camera in drawn if camera is not None]
+    assert len(cameras) == 60
+    assert 10 < sum(camera.noise > 0 for camera in cameras) < 40
+    for camera in cameras:
+        assert (camera.apply(image) == camera.apply(image.copy())).all()
+    plain = replace(cameras[0], balance=(1.0, 1.0, 1.0), saturation=1.0, gamma=1.0, sharpening=0.0, noise=0.0)
+    assert np.abs(plain.apply(image).astype(int) - image).max() <= 1
+    gray = replace(plain, saturation=0.0).apply(image)
+    assert np.ptp(gray, axis=2).max() <= 1
+    assert replace(plain, gamma=0.7).apply(image).mean() > image.mean() + 10
+    assert replace(plain, balance=(1.1, 1.0, 1.0)).apply(image)[..., 0].mean() > image[..., 0].mean() + 5
+    assert np.abs(replace(plain, noise=5.0).apply(image).astype(int) - image).std() > 2
+
+
 @given(st.integers(0, 10_000))
 def test_photometry_is_the_same_for_both_twins(seed: int) -> None:
     image = draw_face(np.random.default_rng(5))

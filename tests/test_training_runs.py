@@ -19,7 +19,7 @@ from space.lab.training.engine import Trainer
 from space.lab.training.pairs import TwinData
 from space.lab.training.progress import CELL_PX, CURVES_FILE, GRID_FILE, draw_curves, draw_grid
 from space.lab.training.recipes import RECIPES, Phase, Recipe
-from space.lab.training.result import describe_recipe
+from space.lab.training.result import describe_recipe, describe_run
 from space.lab.training.schedule import learning_rate, momentum
 from space.lab.training.transfer import Freezing, read_start
 from space.models.registry import build_member
@@ -245,6 +245,25 @@ def test_a_recipe_names_the_weights_it_begins_with(tmp_path: Path, monkeypatch: 
             run.train_member("lite", data, twins, tmp_path / "run", device="cpu", threads=1, start=start)
     assert begun == [("efficientnet-lite0-57934424.pth", "efficientnet_lite0"), ("other.pth", "efficientnet_lite0")]
     assert "from public ImageNet weights" in describe_recipe(recipe)
+
+
+def test_a_finished_run_begins_another_and_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = replace(TINY, name="first", seed=5)
+    second = replace(TINY, name="second", camera_share=1.0)
+    for recipe in (first, second):
+        monkeypatch.setitem(RECIPES, recipe.name, recipe)
+    data, twins = write_twins(tmp_path)
+    folders = tmp_path / "one", tmp_path / "two"
+    run.train_member("first", data, twins, folders[0], device="cpu", threads=1)
+    run.train_member("second", data, twins, folders[1], device="cpu", threads=1, start=folders[0])
+    before, after = describe_run(first, folders[0]), describe_run(second, folders[1])
+    assert after.recipe.startswith(f"{before.recipe}; then second: from there, ")
+    assert (before.images_seen, after.images_seen) == (24, 48)
+    assert after.training_cost.startswith(f"{before.training_cost}, then ")
+    begun = read_start(folders[0], "plain_cnn")
+    assert all(torch.equal(value, torch.load(folders[0] / "member.pt")[key]) for key, value in begun.items())
+    with pytest.raises(ValueError, match="is a plain_cnn"):
+        read_start(folders[0], "resnet18")
 
 
 # --- what is seen of a run --------------------------------------------------------------------------

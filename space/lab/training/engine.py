@@ -123,6 +123,9 @@ class Trainer:
                 swap_share=recipe.swap_share,
                 stills_share=recipe.stills_share,
                 h264_share=recipe.h264_share,
+                camera_share=recipe.camera_share,
+                inside_share=recipe.inside_share,
+                jitter_scale=recipe.jitter_scale,
             )
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):  # its threads end with the phase, also when it fails

@@ -21,6 +21,7 @@ from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 
 CELL_PX = 16  # of the input per cell of the region head
 WINDOW_TRIES = 6
+MAX_OUTSIDE = 1.05  # side of a crop that is kept inside / shorter side of the picture
 MIN_WINDOW_REGION = 0.15  # mean of the region in a window that counts as forged
 
 
@@ -98,6 +99,8 @@ class PairChoices:
     swap_share: float = 0.0  # of the pairs; the rest are DFDC twins
     stills_share: float = 0.0  # of self-blended and swapped pairs
     h264_share: float = 0.0  # of all pairs: compressed as a video is
+    camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
+    inside_share: float = 0.0  # of all pairs: cut no wider than the picture
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
 
@@ -121,7 +124,9 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     twins = _draw_twins(data, choices, rng)
     shift = rng.uniform(-choices.jitter_shift, choices.jitter_shift, size=2).astype(np.float32)
     scale = choices.margin * float(rng.uniform(*choices.jitter_scale))
-    photometry = draw_photometry(rng, choices.h264_share)
+    if choices.inside_share and rng.random() < choices.inside_share:
+        scale = _limit_scale(scale, twins, choices)
+    photometry = draw_photometry(rng, choices.h264_share, choices.camera_share)
     cut = [
         photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
         for image, box in zip(twins.images, twins.boxes, strict=True)
@@ -176,6 +181,12 @@ def _given_twins(data: TwinData, genuine: str, fake: str) -> Twins:
     affine, soft = registration
     other = transform_points(affine, box.reshape(2, 2)).reshape(4)
     return Twins(images, (box, other), soft.astype(np.float32) / 255, known=True)
+
+
+def _limit_scale(scale: float, twins: Twins, choices: PairChoices) -> float:
+    """Wide crops only where the picture has room around the face, not a repeated border."""
+    room = MAX_OUTSIDE * min(twins.images[0].shape[:2]) / float(twins.boxes[0][2] - twins.boxes[0][0])
+    return min(scale, max(choices.margin * choices.jitter_scale[0], room))
 
 
 def _jitter(box: F32, shift: F32, scale: float) -> F32:

@@ -27,6 +27,9 @@ class Recipe:
     swap_share: float = 0.0  # of the pairs: another person's face; the rest are the data set's own twins
     stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
     h264_share: float = 0.0  # of all pairs: compressed as a video is
+    camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
+    inside_share: float = 0.0  # of all pairs: cut no wider than the picture
+    jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
     batch_pairs: int = 16
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
@@ -159,7 +162,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="strong-efficientnet-lite0",
             architecture="efficientnet_lite0",
-            phases=(Phase(128, 64_000), Phase(192, 96_000)),
+            phases=(Phase(128, 48_000),),
             input_px=192,
             margin=1.2,
             self_blend_share=0.35,
@@ -167,7 +170,6 @@ RECIPES: dict[str, Recipe] = {
             stills_share=0.5,
             h264_share=0.4,
             decay="none",
-            cooldown_images=72_000,
             ema_decay=0.998,
             dropout=0.0,
             stochastic_depth=False,
@@ -177,6 +179,29 @@ RECIPES: dict[str, Recipe] = {
             start="imagenet",
             head_images=1_600,
             body_rate=1.0,
+        ),
+        Recipe(
+            name="strong-efficientnet-lite0-wide",  # goes on from strong-efficientnet-lite0
+            architecture="efficientnet_lite0",
+            phases=(Phase(192, 88_000),),
+            input_px=192,
+            margin=1.2,
+            self_blend_share=0.55,
+            swap_share=0.2,
+            stills_share=0.5,
+            h264_share=0.4,
+            camera_share=0.6,
+            inside_share=0.7,
+            jitter_scale=(0.82, 1.4),
+            peak_lr=4e-4,
+            decay="none",
+            cooldown_images=84_000,
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            seed=2,
+            log_every=125,
+            n_validation=512,
         ),
         Recipe(
             name="tiny",

@@ -12,10 +12,20 @@ import torch
 from space.contract import F32
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
 from space.lab.training.engine import predict_logits
+from space.lab.training.files import START_FILE
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import Recipe
 from space.models.cards import Card
 from space.models.member import FrameMember
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is known of the weights that a run began with, if they were trained here."""
+
+    recipe: str  # in a line
+    images_seen: int
+    training_cost: str
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,36 @@ def load_predictions(path: Path) -> Predictions:
         )
 
 
+def describe_run(recipe: Recipe, folder: Path) -> Before:
+    """A finished run, with all that came before it."""
+    last = read_log(folder)[-1]  # fewer images than planned if it stopped early
+    start = read_before(folder)
+    cost = f"{last['seconds'] / 60:.0f} minutes on one shared x86 core"
+    return Before(
+        recipe=describe_recipe(recipe, start),
+        images_seen=int(last["images"]) + (start.images_seen if start else 0),
+        training_cost=f"{start.training_cost}, then {cost}" if start else cost,
+    )
+
+
+def describe_card(card: Card) -> Before:
+    """A member that was trained earlier."""
+    return Before(card.recipe, card.images_seen or 0, card.training_cost)
+
+
+def read_before(folder: Path) -> Before | None:
+    """What a run's folder says of the weights it began with."""
+    path = folder / START_FILE
+    return Before(**json.loads(path.read_text())) if path.exists() else None
+
+
 def read_log(folder: Path) -> list[dict[str, float]]:
     """A run's log lines."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def describe_recipe(recipe: Recipe, start: Card | None = None) -> str:
-    """A recipe in a line, for the card; after that of the weights it began with, if they have a card."""
+def describe_recipe(recipe: Recipe, start: Before | None = None) -> str:
+    """A recipe in a line, for the card; after that of the weights it began with, if they were trained here."""
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
     kinds = [(recipe.self_blend_share, "self-blended"), (recipe.swap_share, "swapped")]
     forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)

@@ -26,10 +26,15 @@ from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
 from space.lab.training.calibration import fit_calibration, fit_weights, verdict_levels
+from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
-from space.lab.training.result import Predictions, describe_recipe, estimate_auc, load_predictions, read_log
-from space.lab.training.run import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE, START_FILE
+from space.lab.training.result import (
+    Predictions,
+    describe_run,
+    estimate_auc,
+    load_predictions,
+)
 from space.lab.training.stills import genuine_use
 from space.lab.training.twins import IDENTITY
 from space.models.cards import (
@@ -39,7 +44,6 @@ from space.models.cards import (
     Metric,
     Params,
     Thresholds,
-    read_card,
     write_record,
 )
 from space.models.registry import ARCHITECTURES, build_member
@@ -168,9 +172,7 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
     member.load_state_dict(torch.load(run.folder / MEMBER_FILE, weights_only=True))
     file = f"{run.member_name}.safetensors"
     sha = save_weights(member, out / file)
-    last = read_log(run.folder)[-1]
-    start = read_card(run.folder / START_FILE) if (run.folder / START_FILE).exists() else None
-    cost = f"{last['seconds'] / 60:.0f} minutes on one shared x86 core"
+    story = describe_run(recipe, run.folder)
     card = Card(
         name=run.member_name,
         version=VERSION,
@@ -182,13 +184,13 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         margin=recipe.margin,
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),
-        recipe=describe_recipe(recipe, start),
+        recipe=story.recipe,
         data=DATA + (STILLS if recipe.stills_share else ""),
         licence=LICENCE,
         weights=file,
         sha256=sha,
-        images_seen=int(last["images"]) + ((start and start.images_seen) or 0),  # fewer than planned if stopped early
-        training_cost=f"{start.training_cost}, then {cost}" if start else cost,
+        images_seen=story.images_seen,
+        training_cost=story.training_cost,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(card, out / f"{card.name}.json")

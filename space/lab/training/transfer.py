@@ -6,6 +6,7 @@ named block on as well, at a lower rate.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from space.lab.training.files import MEMBER_FILE, RECIPE_FILE
 from space.lab.training.recipes import Recipe
+from space.models.cards import Params
 from space.models.imports import import_start
 from space.models.member import FrameMember
 from space.models.weights import load_member
@@ -26,17 +29,23 @@ def read_start(path: Path, architecture: str) -> dict[str, Tensor]:
     """The weights to begin with, by this project's names.
 
     Args:
-        path: a member's card (``.json`` beside its weights), or a public checkpoint as ``models import`` takes it.
+        path: a member's card (``.json`` beside its weights), a finished run's folder, or a public checkpoint as
+            ``models import`` takes it.
         architecture: the recipe's.
 
     Raises:
         ValueError: the card is of another architecture or computes otherwise.
         WeightsError: as ``load_member`` and ``import_start``.
     """
-    if path.suffix == ".json":
+    state: dict[str, Tensor]
+    if path.is_dir():
+        recipe = json.loads((path / RECIPE_FILE).read_text())
+        params, found = Params(), recipe["architecture"]
+        state = torch.load(path / MEMBER_FILE, map_location="cpu", weights_only=True)
+    elif path.suffix == ".json":
         loaded = load_member(path)
         params, found = loaded.card.params, loaded.card.architecture
-        state: dict[str, Tensor] = dict(loaded.module.state_dict())
+        state = dict(loaded.module.state_dict())
     else:
         params, state = import_start(path, architecture)
         found = architecture

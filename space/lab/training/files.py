@@ -1,0 +1,6 @@
+"""What a run's folder holds."""
+
+RECIPE_FILE = "recipe.json"
+START_FILE = "start.json"  # what is known of the weights that it began with
+MEMBER_FILE = "member.pt"
+PREDICTIONS_FILE = "val.npz"
