@@ -145,7 +145,7 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Begin with a card's weights, or with a public checkpoint."),
+        typer.Option(exists=True, help="Begin with a card's weights, a finished run's, or a public checkpoint's."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,

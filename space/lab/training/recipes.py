@@ -163,6 +163,7 @@ RECIPES: dict[str, Recipe] = {
             name="strong-efficientnet-lite0",
             architecture="efficientnet_lite0",
             phases=(Phase(128, 48_000),),
+            cosine_images=160_000,  # what its warm-up is measured by
             input_px=192,
             margin=1.2,
             self_blend_share=0.35,
