@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from tests.media import X264, set_matrix, write_clip
@@ -99,7 +100,7 @@ class Sites:
         return f"http://{host}:{self.port}{path}"
 
 
-def make_media(folder: Path) -> dict[str, bytes]:
+def make_media(folder: Path, shown: Path | None) -> dict[str, bytes]:
     """Files by path."""
     options = dict(X264) | {"profile": "high", "g": "20"}
     clip = write_clip(folder / "clip.mp4", n_frames=N_FRAMES, fps=FPS, size_wh=SIZE_WH, options=options)
@@ -111,10 +112,25 @@ def make_media(folder: Path) -> dict[str, bytes]:
         options=options,
         container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
     )
+    if shown is not None:
+        shutil.copyfile(shown, clip)
+        cut_into_pieces(shown, pieces)
     dark = [np.zeros((90, 160, 3), np.uint8)] * 30
     black = write_clip(folder / "black.mp4", fps=FPS, size_wh=(160, 90), images=dark)
     turned = set_matrix(Path(shutil.copyfile(clip, folder / "turned.mp4")), (0, 1, -1, 0))
     return {f"/{path.name}": path.read_bytes() for path in (clip, pieces, black, turned)}
+
+
+def cut_into_pieces(path: Path, out: Path) -> None:
+    """The same pictures as a player of pieces takes them."""
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    with av.open(str(path)) as source, av.open(str(out), "w", options=flags) as target:
+        given = source.streams.video[0]
+        stream = target.add_stream_from_template(given)
+        for packet in source.demux(given):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
 
 
 class SiteServer(ThreadingHTTPServer):
@@ -175,13 +191,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def fixture_sites(folder: Path, own_clip: bytes = b"") -> Iterator[Sites]:
+def fixture_sites(folder: Path, own_clip: bytes = b"", *, shown: Path | None = None) -> Iterator[Sites]:
     """The sites; a browser reaches them with ``--host-resolver-rules="MAP *.test 127.0.0.1"``.
 
     Args:
         own_clip: the video of the page ``/own``.
+        shown: an H.264 video in place of the numbered one.
     """
-    server = SiteServer(make_media(folder) | {"/own.mp4": own_clip})
+    server = SiteServer(make_media(folder, shown) | {"/own.mp4": own_clip})
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

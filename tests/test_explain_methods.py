@@ -37,6 +37,7 @@ from tests.explained import SIDE, make_faces, tiny_member
 EXAMPLES = PROJECT_ROOT / "space" / "service" / "page" / "examples"
 FRAME, SEQUENCE = tiny_member(), tiny_member(sequence=True)
 FACES = make_faces(3)
+UNFIT = ("cam", "region", "located", "located-last")  # for sequence members
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "shap" else name for name in METHODS]  # it compiles
 
 
@@ -53,7 +54,7 @@ def test_every_method_draws_a_map_for_every_face(name: str) -> None:
     assert method.unit != "relative" or maps.max() <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("cam", "region", "shap")])
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in (*UNFIT, "shap")])
 def test_sequence_members_get_a_map_for_every_frame(name: str) -> None:
     maps = explain_faces(METHODS[name], SEQUENCE, FACES)
     assert len(maps) == len(FACES)
@@ -61,7 +62,7 @@ def test_sequence_members_get_a_map_for_every_frame(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "member"), [("region", SEQUENCE), ("cam", SEQUENCE), ("region", tiny_member(region_head=False))]
+    ("name", "member"), [*((name, SEQUENCE) for name in UNFIT), ("region", tiny_member(region_head=False))]
 )
 def test_a_method_says_where_it_does_not_fit(name: str, member: LoadedMember) -> None:
     with pytest.raises(UnfitMethodError, match=name):
@@ -91,6 +92,14 @@ def test_layered_is_the_service_s_map() -> None:
         np.testing.assert_allclose(
             explain_faces(METHODS[name], member, crops), getattr(service, layer), rtol=1e-4, atol=1e-7
         )
+
+
+def test_located_heat_is_let_through_by_the_region_head() -> None:
+    region = explain_faces(METHODS["region"], FRAME, FACES)
+    for name, source in (("located", "layered"), ("located-last", "grad-cam")):
+        heat = explain_faces(METHODS[source], FRAME, FACES)
+        larger = spread(torch.from_numpy(heat), region.shape[1:]).numpy()
+        np.testing.assert_allclose(explain_faces(METHODS[name], FRAME, FACES), larger * region, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "resnext50_32x4d"])

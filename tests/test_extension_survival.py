@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from space.service.page.routes import EXAMPLES_FOLDER
-from space.settings import PROJECT_ROOT
 from space.texts import render
 from tests.bare_browser import BareBrowser, BareTab, bare_browser
 from tests.extension_browser import Surface, copy_extension, wait_until
 from tests.fake_space import fake_space
 from tests.fixture_sites import SITE, fixture_sites
-from tests.orphans import ending_with_tests
+from tests.real_space import RealSpace
 
 pytestmark = pytest.mark.browser
 
 LONG_S = 600.0
-START_S = 300.0
 SHOWN_S = 1.0
 CONSENT = "/consent/consent.html"
 
@@ -127,55 +118,6 @@ def test_worker_and_browser_may_die(chromium_path: str, tmp_path: Path) -> None:
 
 
 # --- the real thing ---------------------------------------------------------------------------
-
-
-@dataclass
-class RealSpace:
-    """``python app.py`` with the shipped weights."""
-
-    folder: Path
-    url: str = ""
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"  # the same one after a restart
-
-    def start(self) -> None:
-        own = {
-            "GRADIO_SERVER_PORT": self.url.rpartition(":")[2],
-            "TELLTALE_DATA": str(self.folder / "data"),
-            "TELLTALE_EXEMPT_LOOPBACK": "1",
-            "TMPDIR": str(self.folder),
-        }
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ending_with_tests([sys.executable, "app.py"]),
-                cwd=PROJECT_ROOT,
-                env=os.environ | own,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(self._is_up, limit_s=START_S, every_s=0.5)
-
-    def _is_up(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
-                return True
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
-
-    def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
-            return json.load(answer)
-
-    def kill(self) -> None:
-        """As a machine that fails does it."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
 
 
 @pytest.mark.slow

@@ -135,6 +135,33 @@ def draw_layered(combine: Callable[[Sequence[Tensor]], Tensor], *earlier: int) -
     return lambda view, pixels: by_batch(view, pixels, draw)
 
 
+def draw_located(view: FaceView, pixels: U8) -> F32:
+    """The layered map, let through where the dense region head places the manipulation."""
+
+    def draw(view: FaceView, batch: U8) -> Tensor:
+        fine, coarse = read_layers(view, batch)
+        return multiply([fine.grad_cam, coarse.grad_cam]) * _find_region(view, fine.activation)
+
+    return by_batch(view, pixels, draw)
+
+
+def draw_located_last(view: FaceView, pixels: U8) -> F32:
+    """The last block's Grad-CAM, let through where the dense region head places the manipulation."""
+
+    def draw(view: FaceView, batch: U8) -> Tensor:
+        fine, coarse = read_layers(view, batch)
+        return spread(coarse.grad_cam, fine.activation.shape[-2:]) * _find_region(view, fine.activation)
+
+    return by_batch(view, pixels, draw)
+
+
+def _find_region(view: FaceView, penultimate: Tensor) -> Tensor:
+    """(n, h, w) probabilities that a cell is manipulated."""
+    assert view.region is not None  # else the method does not fit
+    with torch.no_grad():
+        return torch.sigmoid(view.region(penultimate)[:, 0])
+
+
 def draw_grad_cam(position: int) -> Callable[[FaceView, U8], F32]:
     """Grad-CAM of one layer: 0 the penultimate, 1 the last."""
     return lambda view, pixels: by_batch(view, pixels, lambda v, x: read_layers(v, x)[position].grad_cam)

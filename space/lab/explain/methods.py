@@ -14,6 +14,8 @@ from space.lab.explain.layers import (
     draw_cam,
     draw_grad_cam,
     draw_layered,
+    draw_located,
+    draw_located_last,
     draw_mean_saliency,
     draw_region,
     draw_saliency,
@@ -55,6 +57,10 @@ def _relative(name: str, kind: str, about: str, *, costly: bool = False) -> dict
     }
 
 
+def _has_region(view: FaceView) -> bool:
+    return view.region is not None
+
+
 def _own() -> list[Method]:
     return [
         Method("layered", "penultimate filtered by last: product", draw_layered(multiply), "logit"),
@@ -62,10 +68,12 @@ def _own() -> list[Method]:
         Method("layered-3", "product of three layers, from stride 8", draw_layered(multiply, STRIDES[1]), "logit"),
         Method("layered-4", "product of four layers, from stride 4", draw_layered(multiply, *STRIDES), "logit"),
         Method("layered-gate-3", "gate of three layers, from stride 8", draw_layered(gate, STRIDES[1]), "logit"),
+        Method("located", "layered x dense region head", draw_located, "logit", fits=_has_region),
+        Method("located-last", "last block x dense region head", draw_located_last, "logit", fits=_has_region),
         Method("grad-cam", "Grad-CAM, last block", draw_grad_cam(1), "logit"),
         Method("grad-cam-penultimate", "Grad-CAM, penultimate block", draw_grad_cam(0), "logit"),
         Method("cam", "the head's weights", draw_cam, "logit", fits=lambda view: find_linear(view.head) is not None),
-        Method("region", "dense region head", draw_region, "probability", fits=lambda view: view.region is not None),
+        Method("region", "dense region head", draw_region, "probability", fits=_has_region),
         Method("saliency", "gradient at the pixels", draw_saliency, "logit"),
         Method("saliency-mean", "its mean over the faces given", draw_mean_saliency, "logit"),
     ]
