@@ -20,7 +20,7 @@ from space.lab.training.pairs import TwinData
 from space.lab.training.progress import CELL_PX, CURVES_FILE, GRID_FILE, draw_curves, draw_grid
 from space.lab.training.recipes import RECIPES, Phase, Recipe
 from space.lab.training.result import describe_recipe, describe_run
-from space.lab.training.schedule import learning_rate, momentum
+from space.lab.training.schedule import learning_rate, momentum, same_until
 from space.lab.training.transfer import Freezing, read_start
 from space.models.registry import build_member
 from tests.members import write_member
@@ -84,6 +84,16 @@ def test_one_cycle_is_torch_s(share: float) -> None:
         assert momentum(recipe, step, 80) == pytest.approx(group["betas"][0], rel=1e-6)
         optimiser.step()
         theirs.step()
+
+
+def test_a_run_that_another_goes_on_from_keeps_the_rates_of_the_whole() -> None:
+    whole = replace(TINY, decay="none", phases=(Phase(32, 400),), cooldown_images=300)
+    first = replace(whole, phases=(Phase(32, 160),), cosine_images=400, planned_images=400)
+    assert [learning_rate(first, step, 40) for step in range(40)] == [
+        learning_rate(whole, step, 100) for step in range(40)
+    ]
+    assert same_until(first, whole, 40)
+    assert not same_until(replace(first, planned_images=None), whole, 40)
 
 
 def test_only_one_cycle_moves_the_momentum() -> None:

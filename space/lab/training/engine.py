@@ -121,6 +121,7 @@ class Trainer:
                 recipe.self_blend_share,
                 window_px,
                 swap_share=recipe.swap_share,
+                further_share=recipe.further_share,
                 stills_share=recipe.stills_share,
                 h264_share=recipe.h264_share,
                 camera_share=recipe.camera_share,

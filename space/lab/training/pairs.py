@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from space.analysis.crops import cut_square, scale_box, square_box, transform_points
 from space.contract import F32, U8
 from space.lab.forge.blend import Forgery, blend_with_self
+from space.lab.forge.families import forge_face
+from space.lab.forge.shot import NotForgeableError, Shot
 from space.lab.forge.swap import blend_with_other, find_donor
 from space.lab.training.augment import draw_photometry
 from space.lab.training.stills import Stills
@@ -22,6 +24,8 @@ from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 CELL_PX = 16  # of the input per cell of the region head
 WINDOW_TRIES = 6
 MAX_OUTSIDE = 1.05  # side of a crop that is kept inside / shorter side of the picture
+# Families of forgeries beyond self-blended and swapped ones, and how they share those pairs.
+FURTHER = {"part": 0.4, "mesh_swap": 0.15, "reenact": 0.15, "inpaint": 0.15, "decoder": 0.15}
 MIN_WINDOW_REGION = 0.15  # mean of the region in a window that counts as forged
 
 
@@ -96,7 +100,8 @@ class PairChoices:
     margin: float  # the member's
     self_blend_share: float  # of the pairs
     window_px: int  # side of the window of the crop that is trained on; input_px: all of it
-    swap_share: float = 0.0  # of the pairs; the rest are DFDC twins
+    swap_share: float = 0.0  # of the pairs
+    further_share: float = 0.0  # of the pairs: ``FURTHER`` families; the rest are DFDC twins
     stills_share: float = 0.0  # of self-blended and swapped pairs
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
@@ -149,7 +154,22 @@ def _draw_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) 
         return _forged_twins(
             blend_with_other(image, landmarks, data.image(donor), data.landmarks(donor), rng=rng), landmarks
         )
+    if kind < choices.self_blend_share + choices.swap_share + choices.further_share:
+        return _further_twins(data, choices, rng)
     return _given_twins(data, *data.twins[rng.integers(len(data.twins))])
+
+
+def _further_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> Twins:
+    """A forgery of another family; self-blended where this face cannot be forged so."""
+    image, landmarks = _draw_genuine(data, choices, rng)
+    donor = data.genuine[find_donor(data.genuine_landmarks, landmarks, rng)]
+    family = str(rng.choice(list(FURTHER), p=list(FURTHER.values())))
+    try:
+        other = Shot(data.image(donor), data.landmarks(donor))
+        forgery = forge_face(family, Shot(image, landmarks), rng=rng, donor=other)
+    except NotForgeableError:
+        forgery = blend_with_self(image, landmarks, rng=rng)
+    return _forged_twins(forgery, landmarks)
 
 
 def _draw_genuine(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> tuple[U8, F32]:

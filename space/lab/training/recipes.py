@@ -24,7 +24,8 @@ class Recipe:
     input_px: int = 224  # what the member takes in service; windows are cut from crops of this size
     margin: float = 1.1
     self_blend_share: float = 0.4  # of the pairs
-    swap_share: float = 0.0  # of the pairs: another person's face; the rest are the data set's own twins
+    swap_share: float = 0.0  # of the pairs: another person's face
+    further_share: float = 0.0  # of the pairs: parts, reenactment and more; the rest are the data set's own twins
     stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
@@ -34,6 +35,7 @@ class Recipe:
     peak_lr: float = 1e-3
     weight_decay: float = 0.05
     warmup_share: float = 0.04  # of the cosine's steps
+    planned_images: int | None = None  # what the cool-down is measured to, where another run takes over; None: the end
     decay: Literal["cosine", "none", "one_cycle"] = "cosine"  # before the cool-down; one_cycle rises over the warm-up
     cosine_images: int | None = None  # what the warm-up and the cosine are measured by; None: the whole run
     cooldown_images: int = 0  # at the end the rate also falls linearly to zero over these
@@ -90,38 +92,6 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *(compared(architecture) for architecture in COMPARED),
-        Recipe(
-            name="first-efficientnet-b0",
-            architecture="efficientnet_b0",
-            phases=(Phase(112, 41_600), Phase(224, 320)),
-            cosine_images=44_800,
-            note="39 minutes on one busy x86 core; val (within-dataset) frame AUC .617 [.602, .633], n = 2098.",
-        ),
-        Recipe(
-            name="first-resnext50",
-            architecture="resnext50_32x4d",
-            phases=(Phase(112, 19_200), Phase(224, 1_024)),
-            cosine_images=40_000,
-            cooldown_images=4_224,
-            bf16=True,
-            note="39 minutes on one busy x86 core; val (within-dataset) frame AUC .617 [.601, .634], n = 2098.",
-        ),
-        Recipe(
-            name="strong-efficientnet-b0",
-            architecture="efficientnet_b0",
-            phases=(Phase(112, 192_000), Phase(160, 8_000)),
-            self_blend_share=0.3,
-            swap_share=0.2,
-            stills_share=0.15,
-            decay="none",
-            cosine_images=80_000,
-            cooldown_images=100_000,
-            ema_decay=0.998,
-            dropout=0.0,
-            stochastic_depth=False,
-            log_every=500,
-            n_validation=1024,
-        ),
         Recipe(
             name="strong-resnet18",
             architecture="resnet18",
@@ -184,7 +154,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="strong-efficientnet-lite0-wide",  # goes on from strong-efficientnet-lite0
             architecture="efficientnet_lite0",
-            phases=(Phase(192, 88_000),),
+            phases=(Phase(192, 44_000),),
+            planned_images=88_000,
+            cosine_images=88_000,
             input_px=192,
             margin=1.2,
             self_blend_share=0.55,
@@ -202,6 +174,31 @@ RECIPES: dict[str, Recipe] = {
             stochastic_depth=False,
             seed=2,
             log_every=125,
+            n_validation=512,
+        ),
+        Recipe(
+            name="strong-efficientnet-lite0-families",  # goes on from strong-efficientnet-lite0-wide
+            architecture="efficientnet_lite0",
+            phases=(Phase(192, 44_800),),
+            input_px=192,
+            margin=1.2,
+            self_blend_share=0.35,
+            swap_share=0.1,
+            further_share=0.3,
+            stills_share=0.5,
+            h264_share=0.4,
+            camera_share=0.6,
+            inside_share=0.7,
+            jitter_scale=(0.82, 1.4),
+            peak_lr=2.2e-4,
+            warmup_share=0.02,
+            decay="none",
+            cooldown_images=44_800,
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            seed=3,
+            log_every=100,
             n_validation=512,
         ),
         Recipe(

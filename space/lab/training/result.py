@@ -121,9 +121,13 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 def describe_recipe(recipe: Recipe, start: Before | None = None) -> str:
     """A recipe in a line, for the card; after that of the weights it began with, if they were trained here."""
     sizes = ", ".join(f"{phase.n_images} windows of {phase.window_px} px" for phase in recipe.phases)
-    kinds = [(recipe.self_blend_share, "self-blended"), (recipe.swap_share, "swapped")]
+    kinds = [
+        (recipe.self_blend_share, "self-blended"),
+        (recipe.swap_share, "swapped"),
+        (recipe.further_share, "of further families"),
+    ]
     forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)
-    rates = {"none": f"falling over the last {recipe.cooldown_images} images", "one_cycle": "in one cycle"}
+    rates = {"none": "falling towards the end" if recipe.cooldown_images else "constant", "one_cycle": "in one cycle"}
     rate = rates.get(recipe.decay, "cosine")
     body = f"{recipe.train_from or 'all'} on at {recipe.body_rate:g} of the rate"
     origin = "public ImageNet" if recipe.start == "imagenet" else "other"

@@ -53,6 +53,8 @@ def learning_rate(recipe: Recipe, step: int, n_steps: int) -> float:
     its cool-down has not begun.
     """
     per_step = 2 * recipe.batch_pairs
+    if recipe.planned_images is not None:
+        n_steps = recipe.planned_images // per_step
     cosine_steps = n_steps if recipe.cosine_images is None else recipe.cosine_images // per_step
     if recipe.decay == "one_cycle":
         low = recipe.peak_lr * ONE_CYCLE_START
@@ -94,7 +96,8 @@ def _between(start: float, end: float, share: float) -> float:
 
 def same_until(ours: Recipe, theirs: Recipe, step: int) -> bool:
     """Whether two recipes do the same in every step before this one, so that a run may go on by the other."""
-    drawn = [replace(r, phases=(), cosine_images=None, cooldown_images=0, note="", patience=0) for r in (ours, theirs)]
+    plan = {"phases": (), "cosine_images": None, "cooldown_images": 0, "planned_images": None}
+    drawn = [replace(r, note="", patience=0, **plan) for r in (ours, theirs)]  # type: ignore[arg-type]
     if drawn[0] != drawn[1]:
         return False
     plans = [(recipe, make_schedule(recipe)) for recipe in (ours, theirs)]

@@ -52,7 +52,7 @@ from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.2"
+VERSION = "0.3"
 DATA = (
     "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
     "Dolhansky et al. 2020, for research)"
@@ -61,6 +61,7 @@ STILLS = (
     "; and on forgeries made from genuine portraits (official photos of the US government; the Face Research Lab "
     "London Set, CC BY 4.0) and from frames of genuine talking-head clips of public reenactment projects"
 )
+IMAGENET = "; the body began with public ImageNet weights (Google's EfficientNet-Lite, Apache-2.0)"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
@@ -185,7 +186,7 @@ def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),
         recipe=story.recipe,
-        data=DATA + (STILLS if recipe.stills_share else ""),
+        data=DATA + (STILLS if recipe.stills_share else "") + (IMAGENET if "ImageNet" in story.recipe else ""),
         licence=LICENCE,
         weights=file,
         sha256=sha,
