@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from space.lab.training.pairs import PairChoices, TwinData, draw_batch
+from space.lab.training.pairs import PairChoices, TwinData, draw_batch, draw_pair
 from space.lab.training.stills import MAX_STILL_PX, STILL_MARGIN, Stills, genuine_use, prepare_stills
 from tests.twins import write_twins
 
@@ -53,6 +53,21 @@ def test_photos_are_forged_where_the_recipe_asks(stills: Path, tmp_path: Path) -
     without = TwinData(*twins, split="train")
     with pytest.raises(ValueError, match="asks for photos"):
         draw_batch(without, choices, 1, seed=(1,))
+
+
+def test_further_families_differ_from_their_twin_in_the_region_they_state(stills: Path, tmp_path: Path) -> None:
+    data = TwinData(*write_twins(tmp_path), split="train", stills=stills)
+    choices = PairChoices(96, 1.1, 0.0, 96, further_share=1.0, stills_share=1.0)
+    pairs = [draw_pair(data, choices, rng=np.random.default_rng(seed)) for seed in range(24)]
+    assert all(known for *_, known in pairs)
+    areas = [float(region.mean()) for _, _, region, _ in pairs]
+    assert min(areas) < 0.1 < max(areas), "parts and whole faces"
+    is_stronger = []
+    for genuine, forged, region, _ in pairs:
+        inside = cv2.resize(region, (96, 96)) > 0.5
+        difference = np.abs(forged.astype(int) - genuine).mean(axis=2)
+        is_stronger.append(inside.any() and difference[inside].mean() > difference[~inside].mean())
+    assert np.mean(is_stronger) > 0.6, "some are too weak for cells of 16 px"
 
 
 def test_half_trains_a_quarter_calibrates_a_quarter_tests() -> None:
