@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import arrays
 from space.analysis.maps import LAYERS, face_maps, filter_by_last, lay_maps, map_crops, total_heat
 from space.analysis.scores import batched, score_crops
 from space.contract import Crop
+from space.models.cards import Params
 from space.models.member import fold_norms, normalise
-from space.models.registry import IMAGENET_MEAN, IMAGENET_STD
+from space.models.registry import IMAGENET_MEAN, IMAGENET_STD, build_member
 from space.models.weights import LoadedMember
 from tests.ensembles import CARD, PX, find_linear, make_network
 
@@ -77,6 +78,19 @@ def test_the_last_map_is_that_sum_s_positive_part(member: LoadedMember) -> None:
         linear = find_linear(member.module)
         cells = torch.einsum("c,nchw->nhw", linear.weight[0], last) / (last.shape[2] * last.shape[3])
     assert maps.last == pytest.approx(torch.relu(cells).numpy(), abs=1e-5)
+
+
+def test_the_layered_map_is_let_through_by_the_region_head() -> None:
+    module = build_member("resnet18", region_head=True).eval().requires_grad_(False)
+    member = LoadedMember(card=replace(CARD, architecture="resnet18", params=Params(region_head=True)), module=module)
+    crops = make_crops(2)
+    _, maps = map_crops(member, batched(crops, 2))
+    images = normalise(torch.from_numpy(np.stack([c.image for c in crops])), IMAGENET_MEAN, IMAGENET_STD)
+    with torch.no_grad():
+        _, region = module.forward_with_region(images)
+    product = filter_by_last(torch.from_numpy(maps.penultimate), torch.from_numpy(maps.last)) * torch.sigmoid(region)
+    assert maps.layered == pytest.approx(product.numpy(), abs=1e-6)
+    assert maps.layered.max() > 0
 
 
 def test_maps_change_when_weights_are_randomised() -> None:

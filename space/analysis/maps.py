@@ -6,6 +6,10 @@ and the head only, once for the whole batch. pytorch-grad-cam does the same in o
 backward per layer and rescales every map to its own maximum, which makes a genuine face glow like a
 forged one; that is why these maps are computed here.
 
+Where a member has a region head (a 1x1 convolution on the penultimate block, trained to find what was manipulated), the
+layered map is let through by its probability: heat where the logit reacts *and* the network places a manipulation. On
+registered twins of DFDC that moves the hottest spot into the manipulated region in 85 of 100 cases instead of 65.
+
 All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
 contributions and the bias add up to the logit exactly; at the penultimate block they do to first order.
 """
@@ -17,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
 from space.models.member import find_linear, normalise
@@ -69,6 +73,8 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
     with torch.no_grad():
         fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
         layered = filter_by_last(fine, coarse)
+        if isinstance(region := member.module.region, nn.Module):
+            layered = layered * torch.sigmoid(region(penultimate)[:, 0])
         contributions = (gradients[1] * last).sum(dim=1)  # exact where the head is linear, HiResCAM elsewhere
     results = (logits, fine, coarse, layered, contributions)
     return tuple(x.detach().float().cpu().numpy() for x in results)  # type: ignore[return-value]

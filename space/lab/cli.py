@@ -158,6 +158,22 @@ def train(
 
 
 @app.command()
+def average(
+    earlier: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A finished run.")],
+    later: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="One that went on from it.")],
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="What they were trained on.")],
+    twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
+    out: Annotated[Path, typer.Option(help="Folder of the averaged run.")],
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
+) -> None:
+    """Average the weights of two finished runs."""
+    from space.lab.training.average import average_runs
+
+    auc = average_runs(earlier, later, data, twins, out, threads=threads)
+    typer.echo(f"val (within-dataset) frame AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
+
+
+@app.command()
 def ship(
     runs: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Finished runs, one per member.")],
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="What they were trained on.")],

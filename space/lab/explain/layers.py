@@ -135,12 +135,13 @@ def draw_layered(combine: Callable[[Sequence[Tensor]], Tensor], *earlier: int) -
     return lambda view, pixels: by_batch(view, pixels, draw)
 
 
-def draw_located(view: FaceView, pixels: U8) -> F32:
-    """The layered map, let through where the dense region head places the manipulation."""
+def draw_service(view: FaceView, pixels: U8) -> F32:
+    """The service's layered map: the product, let through by the dense region head where there is one."""
 
     def draw(view: FaceView, batch: U8) -> Tensor:
         fine, coarse = read_layers(view, batch)
-        return multiply([fine.grad_cam, coarse.grad_cam]) * _find_region(view, fine.activation)
+        product = multiply([fine.grad_cam, coarse.grad_cam])
+        return product if view.region is None else product * _find_region(view, fine.activation)
 
     return by_batch(view, pixels, draw)
 

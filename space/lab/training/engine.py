@@ -24,6 +24,7 @@ from torch.nn import functional
 from torchvision.ops import StochasticDepth
 
 from space.lab.evaluation.metrics import auc
+from space.lab.training.files import LOG_FILE
 from space.lab.training.pairs import Batch, PairChoices, TwinData, frame_crops, stream_batches
 from space.lab.training.progress import draw_curves, draw_grid
 from space.lab.training.recipes import Phase, Recipe
@@ -103,7 +104,7 @@ class Trainer:
 
     @property
     def _log_file(self) -> Path:
-        return self.folder / "log.jsonl"
+        return self.folder / LOG_FILE
 
     @property
     def _checkpoint(self) -> Path:

@@ -4,3 +4,5 @@ RECIPE_FILE = "recipe.json"
 START_FILE = "start.json"  # what is known of the weights that it began with
 MEMBER_FILE = "member.pt"
 PREDICTIONS_FILE = "val.npz"
+LOG_FILE = "log.jsonl"
+AVERAGE_FILE = "average.json"  # the run whose weights these were averaged with

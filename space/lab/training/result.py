@@ -12,7 +12,7 @@ import torch
 from space.contract import F32
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
 from space.lab.training.engine import predict_logits
-from space.lab.training.files import START_FILE
+from space.lab.training.files import AVERAGE_FILE, LOG_FILE, START_FILE
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import Recipe
 from space.models.cards import Card
@@ -95,8 +95,10 @@ def describe_run(recipe: Recipe, folder: Path) -> Before:
     last = read_log(folder)[-1]  # fewer images than planned if it stopped early
     start = read_before(folder)
     cost = f"{last['seconds'] / 60:.0f} minutes on one shared x86 core"
+    average = folder / AVERAGE_FILE
+    mean = f"; mean of its weights and {json.loads(average.read_text())['with']}'s" if average.exists() else ""
     return Before(
-        recipe=describe_recipe(recipe, start),
+        recipe=describe_recipe(recipe, start) + mean,
         images_seen=int(last["images"]) + (start.images_seen if start else 0),
         training_cost=f"{start.training_cost}, then {cost}" if start else cost,
     )
@@ -115,7 +117,7 @@ def read_before(folder: Path) -> Before | None:
 
 def read_log(folder: Path) -> list[dict[str, float]]:
     """A run's log lines."""
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
 
 
 def describe_recipe(recipe: Recipe, start: Before | None = None) -> str:
