@@ -15,11 +15,12 @@ from torch import nn
 
 from space.errors import WeightsError
 from space.lab.training import engine, imagenet, run
+from space.lab.training.average import average_runs
 from space.lab.training.engine import Trainer
 from space.lab.training.pairs import TwinData
 from space.lab.training.progress import CELL_PX, CURVES_FILE, GRID_FILE, draw_curves, draw_grid
 from space.lab.training.recipes import RECIPES, Phase, Recipe
-from space.lab.training.result import describe_recipe, describe_run
+from space.lab.training.result import describe_recipe, describe_run, load_predictions
 from space.lab.training.schedule import learning_rate, momentum, same_until
 from space.lab.training.transfer import Freezing, read_start
 from space.models.registry import build_member
@@ -274,6 +275,25 @@ def test_a_finished_run_begins_another_and_is_told_of(tmp_path: Path, monkeypatc
     assert all(torch.equal(value, torch.load(folders[0] / "member.pt")[key]) for key, value in begun.items())
     with pytest.raises(ValueError, match="is a plain_cnn"):
         read_start(folders[0], "resnet18")
+
+
+def test_weights_of_two_runs_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = replace(TINY, name="first"), replace(TINY, name="other", input_px=64, phases=(Phase(32, 8),))
+    second = replace(TINY, name="second", seed=3)
+    for recipe in (first, second, other):
+        monkeypatch.setitem(RECIPES, recipe.name, recipe)
+    data, twins = write_twins(tmp_path)
+    one, two, wide, out = (tmp_path / name for name in ("one", "two", "wide", "out"))
+    run.train_member("first", data, twins, one, device="cpu", threads=1)
+    run.train_member("second", data, twins, two, device="cpu", threads=1, start=one)
+    run.train_member("other", data, twins, wide, device="cpu", threads=1)
+    average_runs(one, two, data, twins, out, threads=1)
+    a, b, mean = (torch.load(folder / "member.pt") for folder in (one, two, out))
+    assert all(torch.allclose(mean[k], (a[k] + b[k]) / 2) for k in a if a[k].dtype.is_floating_point)
+    assert len(load_predictions(out / "val.npz").logits) == 4
+    assert describe_run(second, out).recipe == f"{describe_run(second, two).recipe}; mean of its weights and first's"
+    with pytest.raises(ValueError, match="see faces differently"):
+        average_runs(one, wide, data, twins, out, threads=1)
 
 
 # --- what is seen of a run --------------------------------------------------------------------------

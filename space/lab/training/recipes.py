@@ -150,6 +150,7 @@ RECIPES: dict[str, Recipe] = {
             start="imagenet",
             head_images=1_600,
             body_rate=1.0,
+            note="18 minutes on two cores; val (within-dataset) frame AUC .795 [.778, .810], n = 2095.",
         ),
         Recipe(
             name="strong-efficientnet-lite0-wide",  # goes on from strong-efficientnet-lite0
@@ -175,6 +176,7 @@ RECIPES: dict[str, Recipe] = {
             seed=2,
             log_every=125,
             n_validation=512,
+            note="27 minutes on two cores; val (within-dataset) frame AUC .863 [.849, .877], n = 2095.",
         ),
         Recipe(
             name="strong-efficientnet-lite0-families",  # goes on from strong-efficientnet-lite0-wide
@@ -200,6 +202,8 @@ RECIPES: dict[str, Recipe] = {
             seed=3,
             log_every=100,
             n_validation=512,
+            note="25 minutes on two cores; val (within-dataset) frame AUC .862 [.849, .876], n = 2095; the mean of its "
+            "weights and those of the run before: .871 [.856, .884].",
         ),
         Recipe(
             name="tiny",
