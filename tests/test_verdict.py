@@ -102,6 +102,12 @@ CASES = {
         "inconclusive",
         {"members_disagree"},
     ),
+    "one of two": (
+        track([4.0] * 8, members=[[4.0] * 8, [0.5] * 8]),
+        VIDEO,
+        "strong",
+        {"most_frames_agree", "members_differ"},
+    ),
     "unsteady": (track([6.0, -4.0] * 4), VIDEO, "inconclusive", {"unsteady"}),
     "compressed": (track([4.0] * 8), replace(VIDEO, size_bytes=10_000), "inconclusive", {"heavy_compression"}),
     "screen": (track([4.0] * 8), replace(VIDEO, capture_method="screen"), "inconclusive", {"screen_capture"}),

@@ -211,7 +211,8 @@ def _supporting_reasons(
             reasons.extend(_short_passage(scores.time_s[usable], agree))
     if len(member_p) > 1:
         same = member_p < thresholds.some_from if code == "little" else member_p >= thresholds.some_from
-        reasons.append(make_text("reason.members_agree", n_agree=int(same.sum()), n_members=len(member_p)))
+        name = "reason.members_agree" if same.all() else "reason.members_differ"
+        reasons.append(make_text(name, n_agree=int(same.sum()), n_members=len(member_p)))
     return reasons
 
 
