@@ -19,9 +19,9 @@ from torchvision import models as torchvision_models
 
 from space.errors import RequestError, WeightsError
 from space.models.cards import Params
-from space.models.imports import Imported, Origin, import_checkpoint, import_member, import_start
+from space.models.imports import Imported, Origin, import_checkpoint, import_member
 from space.models.layouts import Layout, find_layout, name_sources
-from space.models.registry import build_member, build_network
+from space.models.registry import build_network
 from space.models.stored import COUNTERS
 from space.models.weights import load_member
 
@@ -165,30 +165,6 @@ def test_every_lite_size_finds_every_tensor(size: int) -> None:
     found = {key: value.shape for key, value in net.state_dict().items() if not key.startswith("classifier.")}
     sources = name_sources("efficientnet_lite", "timm", body)
     assert {sources[key]: value.shape for key, value in body.items()} == found
-
-
-def test_start_leaves_out_a_head_that_answers_another_question(tmp_path: Path) -> None:
-    net = make(ORIGINALS["timm lite0"], n_outputs=1000)
-    torch.save(net.state_dict(), tmp_path / "imagenet.pth")
-    with pytest.raises(WeightsError) as caught:
-        import_checkpoint(tmp_path / "imagenet.pth", "efficientnet_lite0")
-    assert caught.value.code == "weights_layout"
-    params, state = import_start(tmp_path / "imagenet.pth", "efficientnet_lite0")
-    assert params == Params()
-    member = build_member("efficientnet_lite0").eval()
-    missing, strange = member.load_state_dict(state, strict=False)
-    assert (missing, strange) == (["head.3.weight", "head.3.bias"], [])
-    images = torch.randn(2, 3, 75, 75, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        torch.testing.assert_close(member.tail(member.trunk(images)), net.forward_features(images))
-
-
-def test_start_keeps_a_head_that_answers_ours(tmp_path: Path) -> None:
-    torch.save(make(ORIGINALS["timm lite0"], n_outputs=2).state_dict(), tmp_path / "two.pth")
-    imported = import_checkpoint(tmp_path / "two.pth", "efficientnet_lite0")
-    _, state = import_start(tmp_path / "two.pth", "efficientnet_lite0")
-    assert state.keys() == imported.state.keys()
-    assert torch.equal(state["head.3.weight"], imported.state["head.3.weight"])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"])
