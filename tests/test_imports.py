@@ -156,17 +156,6 @@ def test_every_size_finds_every_tensor(size: str) -> None:
         assert find_layout("efficientnet", found.keys()) == layout
 
 
-@pytest.mark.parametrize("size", range(5))
-def test_every_lite_size_finds_every_tensor(size: int) -> None:
-    with torch.device("meta"):
-        member = build_network(f"efficientnet_lite{size}", Params())
-        body = {key: value for key, value in member.state_dict().items() if key.startswith(("trunk", "tail"))}
-        net = timm.create_model(f"tf_efficientnet_lite{size}", num_classes=1)
-    found = {key: value.shape for key, value in net.state_dict().items() if not key.startswith("classifier.")}
-    sources = name_sources("efficientnet_lite", "timm", body)
-    assert {sources[key]: value.shape for key, value in body.items()} == found
-
-
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"])
 def test_every_resnet_finds_every_tensor(name: str) -> None:
     with torch.device("meta"):

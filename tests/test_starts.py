@@ -1,16 +1,18 @@
-"""Public checkpoints to train on from, whose heads may answer another question."""
+"""EfficientNet-Lite and public checkpoints to train on from, whose heads may answer another question."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from space.errors import WeightsError
 from space.models.cards import Params
 from space.models.imports import import_checkpoint, import_start
-from space.models.registry import build_member
+from space.models.layouts import name_sources
+from space.models.registry import build_member, build_network
 from tests.test_imports import ORIGINALS, make
 
 
@@ -36,3 +38,14 @@ def test_start_keeps_a_head_that_answers_ours(tmp_path: Path) -> None:
     _, state = import_start(tmp_path / "two.pth", "efficientnet_lite0")
     assert state.keys() == imported.state.keys()
     assert torch.equal(state["head.3.weight"], imported.state["head.3.weight"])
+
+
+@pytest.mark.parametrize("size", range(5))
+def test_every_lite_size_finds_every_tensor(size: int) -> None:
+    with torch.device("meta"):
+        member = build_network(f"efficientnet_lite{size}", Params())
+        body = {key: value for key, value in member.state_dict().items() if key.startswith(("trunk", "tail"))}
+        net = timm.create_model(f"tf_efficientnet_lite{size}", num_classes=1)
+    found = {key: value.shape for key, value in net.state_dict().items() if not key.startswith("classifier.")}
+    sources = name_sources("efficientnet_lite", "timm", body)
+    assert {sources[key]: value.shape for key, value in body.items()} == found
