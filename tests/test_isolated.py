@@ -324,10 +324,7 @@ def test_damaged_clips_end_as_in_one_process(vault: Vault, tmp_path: Path, seed:
         data[place] ^= 1 << int(rng.integers(8))
     sealed = seal(vault, bytes(data))
     outcomes = []
-    for sample in (
-        sample_here,
-        run,
-    ):  # several threads mend damaged blocks as it comes, so only their shape is compared
+    for sample in (sample_here, run):  # damaged blocks are mended as several threads come to it: shapes only
         try:
             outcomes.append([(f.time_s, f.image.shape if seed else f.image.tobytes()) for f in sample(sealed)])
         except (SourceError, RequestError) as error:
