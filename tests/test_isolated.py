@@ -323,13 +323,13 @@ def test_damaged_clips_end_as_in_one_process(vault: Vault, tmp_path: Path, seed:
     for place in rng.integers(0, len(data), 20 * seed):
         data[place] ^= 1 << int(rng.integers(8))
     sealed = seal(vault, bytes(data))
-    outcomes = []
-    for sample in (sample_here, run):  # damaged blocks are mended as several threads come to it: shapes only
+    here, child = set[object](), set[object]()
+    for sample, found in [(sample_here, here), (run, child)] * 6:  # threads mend damaged blocks as they come to them
         try:
-            outcomes.append([(f.time_s, f.image.shape if seed else f.image.tobytes()) for f in sample(sealed)])
+            found.add(tuple(frame.image.tobytes() for frame in sample(sealed)))
         except (SourceError, RequestError) as error:
-            outcomes.append([error.code])
-    assert outcomes[0] == outcomes[1]
+            found.add(error.code)
+    assert here & child
 
 
 def sample_here(sealed: Sealed) -> list[Frame]:

@@ -94,7 +94,7 @@ def describe_run(recipe: Recipe, folder: Path) -> Before:
     """A finished run, with all that came before it."""
     last = read_log(folder)[-1]  # fewer images than planned if it stopped early
     start = read_before(folder)
-    cost = f"{last['seconds'] / 60:.0f} minutes on one shared x86 core"
+    cost = f"{last['seconds'] / 60:.0f} minutes on shared x86 cores"
     average = folder / AVERAGE_FILE
     mean = f"; mean of its weights and {json.loads(average.read_text())['with']}'s" if average.exists() else ""
     return Before(
