@@ -37,13 +37,20 @@ class Occluder:
             landmarks: (478, 2) in its pixels.
             time_s: hair and hands move.
         """
-        rng = np.random.default_rng(self.seed)
         layer = np.zeros((*image.shape[:2], 4), np.float32)  # RGB times opacity, opacity
+        self.cover(layer, image, landmarks, time_s=time_s)
+        return to_uint8(image * (1 - layer[:, :, 3:]) + layer[:, :, :3])
+
+    def cover(self, layer: F32, image: U8, landmarks: F32, *, time_s: float = 0.0) -> None:
+        """Lay this over what a (H, W, 4) layer of RGB times opacity and opacity holds already."""
+        rng = np.random.default_rng(self.seed)
+        drawn = np.zeros_like(layer)
         phase = float(rng.uniform(0, 2 * np.pi))
         offset = self.sway * np.array([np.sin(2.1 * time_s + phase), np.cos(1.3 * time_s + phase)])
-        _PAINTERS[self.kind](layer, image, landmarks, offset, rng)
-        soft = np.asarray(cv2.GaussianBlur(layer, (0, 0), 0.7), np.float32)
-        return to_uint8(image * (1 - soft[:, :, 3:]) + soft[:, :, :3])
+        _PAINTERS[self.kind](drawn, image, landmarks, offset, rng)
+        soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 0.7), np.float32)
+        layer *= 1 - soft[:, :, 3:]
+        layer += soft
 
 
 def draw_occluder(rng: np.random.Generator) -> Occluder:

@@ -127,6 +127,7 @@ class Trainer:
                 h264_share=recipe.h264_share,
                 camera_share=recipe.camera_share,
                 inside_share=recipe.inside_share,
+                scene_share=recipe.scene_share,
                 jitter_scale=recipe.jitter_scale,
             )
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)

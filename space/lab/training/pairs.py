@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space.analysis.crops import cut_square, scale_box, square_box, transform_points
+from space.analysis.crops import cut_square, invert, scale_box, square_box, transform_points
 from space.contract import F32, U8
 from space.lab.forge.blend import Forgery, blend_with_self
 from space.lab.forge.families import forge_face
 from space.lab.forge.shot import NotForgeableError, Shot
 from space.lab.forge.swap import blend_with_other, find_donor
 from space.lab.training.augment import draw_photometry
+from space.lab.training.scene import draw_scene
 from space.lab.training.stills import Stills
 from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 
@@ -106,6 +107,7 @@ class PairChoices:
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
+    scene_share: float = 0.0  # of all pairs: things, backdrops and coloured light around the face
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
 
@@ -116,6 +118,7 @@ class Twins:
 
     images: tuple[U8, U8]  # genuine, forged
     boxes: tuple[F32, F32]  # (4,) the square around the face in either
+    landmarks: F32  # (478, 2) of the genuine image
     region: F32  # (R, R) in [0, 1], on the genuine image's pixels, of any resolution
     known: bool  # whether the region is
 
@@ -133,14 +136,20 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
         scale = _limit_scale(scale, twins, choices)
     photometry = draw_photometry(rng, choices.h264_share, choices.camera_share)
     cut = [
-        photometry.apply(cut_square(image, _jitter(box, shift, scale), choices.input_px)[0])
+        cut_square(image, _jitter(box, shift, scale), choices.input_px)
         for image, box in zip(twins.images, twins.boxes, strict=True)
     ]
     region_box = twins.boxes[0] * (twins.region.shape[0] / twins.images[0].shape[0])
-    cells = _cut_region(twins.region, _jitter(region_box, shift, scale), choices, photometry.flip)
+    cells = _cut_region(twins.region, _jitter(region_box, shift, scale), choices)
+    crops = [crop for crop, _ in cut]
+    if choices.scene_share and rng.random() < choices.scene_share:
+        scene = draw_scene(crops[0], transform_points(invert(cut[0][1]), twins.landmarks), rng)
+        crops, cells = [scene.apply(crop) for crop in crops], scene.uncover(cells)
+    crops = [photometry.apply(crop) for crop in crops]
+    cells = cells[:, ::-1] if photometry.flip else cells
     rows, columns = _pick_window(cells, choices.window_px // CELL_PX, rng)
     pixels = tuple(slice(s.start * CELL_PX, s.stop * CELL_PX) for s in (rows, columns))
-    return cut[0][pixels], cut[1][pixels], cells[rows, columns], twins.known
+    return crops[0][pixels], crops[1][pixels], cells[rows, columns], twins.known
 
 
 def _draw_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> Twins:
@@ -186,21 +195,22 @@ def _draw_genuine(data: TwinData, choices: PairChoices, rng: np.random.Generator
 def _forged_twins(forgery: Forgery, landmarks: F32) -> Twins:
     region = forgery.mask / max(float(forgery.mask.max()), 1e-3)  # where, not how much
     box = square_box(landmarks)
-    return Twins((forgery.genuine, forgery.forged), (box, box), region, known=True)
+    return Twins((forgery.genuine, forgery.forged), (box, box), landmarks, region, known=True)
 
 
 def _given_twins(data: TwinData, genuine: str, fake: str) -> Twins:
     """Twins of the data set, registered if they could be."""
     images = data.image(genuine), data.image(fake)
     registration = data.registration(fake)
-    box = square_box(data.landmarks(genuine))
+    landmarks = data.landmarks(genuine)
+    box = square_box(landmarks)
     if registration is None:
         other = square_box(data.landmarks(fake))
         region = np.zeros((REGION_PX, REGION_PX), np.float32)
-        return Twins(images, (box, other if np.isfinite(other).all() else box), region, known=False)
+        return Twins(images, (box, other if np.isfinite(other).all() else box), landmarks, region, known=False)
     affine, soft = registration
     other = transform_points(affine, box.reshape(2, 2)).reshape(4)
-    return Twins(images, (box, other), soft.astype(np.float32) / 255, known=True)
+    return Twins(images, (box, other), landmarks, soft.astype(np.float32) / 255, known=True)
 
 
 def _limit_scale(scale: float, twins: Twins, choices: PairChoices) -> float:
@@ -213,7 +223,7 @@ def _jitter(box: F32, shift: F32, scale: float) -> F32:
     return scale_box(box + np.tile(shift * (box[2] - box[0]), 2), scale)
 
 
-def _cut_region(region: F32, box: F32, choices: PairChoices, flip: bool) -> F32:
+def _cut_region(region: F32, box: F32, choices: PairChoices) -> F32:
     """The region seen through the crop: (S/16, S/16); outside the image nothing is manipulated."""
     size = choices.input_px // CELL_PX
     scale = float(box[2] - box[0]) / size
@@ -221,7 +231,7 @@ def _cut_region(region: F32, box: F32, choices: PairChoices, flip: bool) -> F32:
     affine = np.array([[scale, 0, box[0] + shift], [0, scale, box[1] + shift]], np.float32)
     smooth = cv2.GaussianBlur(region, (0, 0), scale / 3) if scale > 1.5 else region
     cells = cv2.warpAffine(smooth, affine, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return np.asarray(cells[:, ::-1] if flip else cells, np.float32)
+    return np.asarray(cells, np.float32)
 
 
 def _pick_window(cells: F32, n: int, rng: np.random.Generator) -> tuple[slice, slice]:

@@ -30,6 +30,7 @@ class Recipe:
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
+    scene_share: float = 0.0  # of all pairs: things, backdrops and coloured light around the face
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
     batch_pairs: int = 16
     peak_lr: float = 1e-3
@@ -204,6 +205,59 @@ RECIPES: dict[str, Recipe] = {
             n_validation=512,
             note="25 minutes on two cores; val (within-dataset) frame AUC .862 [.849, .876], n = 2095; the mean of its "
             "weights and those of the run before: .871 [.856, .884].",
+        ),
+        Recipe(
+            name="strong-efficientnet-lite2",
+            architecture="efficientnet_lite2",
+            phases=(Phase(128, 48_000),),
+            cosine_images=160_000,  # what its warm-up is measured by
+            input_px=192,
+            margin=1.2,
+            self_blend_share=0.3,
+            swap_share=0.25,
+            further_share=0.15,
+            stills_share=0.5,
+            h264_share=0.4,
+            camera_share=0.5,
+            inside_share=0.7,
+            jitter_scale=(0.82, 1.4),
+            peak_lr=4e-4,
+            decay="none",
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            seed=4,
+            log_every=250,
+            n_validation=512,
+            start="imagenet",
+            head_images=1_600,
+            body_rate=1.0,
+        ),
+        Recipe(
+            name="strong-efficientnet-lite2-wide",  # goes on from strong-efficientnet-lite2
+            architecture="efficientnet_lite2",
+            phases=(Phase(192, 144_000),),
+            input_px=192,
+            margin=1.2,
+            self_blend_share=0.27,
+            swap_share=0.15,
+            further_share=0.23,
+            stills_share=0.5,
+            h264_share=0.4,
+            camera_share=0.6,
+            inside_share=0.7,
+            scene_share=0.4,
+            jitter_scale=(0.82, 1.4),
+            peak_lr=4e-4,
+            warmup_share=0.01,
+            decay="none",
+            cooldown_images=72_000,
+            ema_decay=0.998,
+            dropout=0.0,
+            stochastic_depth=False,
+            seed=5,
+            log_every=250,
+            n_validation=512,
         ),
         Recipe(
             name="tiny",
