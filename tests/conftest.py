@@ -91,12 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in (("shared_data", "data"), ("chromium_path", "browser")):
             if fixture in fixtures:
                 item.add_marker(marker)
-    items.sort(key=lambda item: _share_of(item.nodeid) != BROWSER)
+    items.sort(key=lambda item: _rank(_share_of(item.nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker has all that needs a browser; the other files go to whoever is free.
+    """One worker has the extension's browser, one the page's; the other files go to whoever is free.
 
     Not by xdist's own groups: it writes them into ids that pytest 9 no longer lets it change.
     """
@@ -109,14 +109,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-BROWSER = "browser"
+LONGEST_FIRST = ("extension's browser", "page's browser")  # a browser is shared by all tests of its kind
 
 
 @cache
 def _share_of_file(file: str) -> str:
     source = (PROJECT / file).read_text(encoding="utf-8")
-    in_browser = file.startswith("tests/extension/") or "mark.browser" in source or "chromium_path" in source
-    return BROWSER if in_browser else file
+    if "mark.browser" not in source and "chromium_path" not in source and not file.startswith("tests/extension/"):
+        return file
+    return LONGEST_FIRST["extension" not in file]
+
+
+def _rank(share: str) -> int:
+    return LONGEST_FIRST.index(share) if share in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 def _share_of(nodeid: str) -> str:

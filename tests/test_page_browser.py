@@ -56,6 +56,7 @@ def test_a_clip_is_checked_explained_shared_and_deleted(page: Page, page_browser
 
 
 def test_a_longer_clip_is_checked_the_same_way(page: Page, page_server: Server, shared_data: Path) -> None:
+    look_at(page, 64)  # long enough for its stages to be seen
     watch_stages(page)
     check(page, shared_data / "clips" / "519_515.mp4")
     assert "Strong signs of face manipulation" in read(page, ".tt-verdict")
@@ -63,13 +64,17 @@ def test_a_longer_clip_is_checked_the_same_way(page: Page, page_server: Server, 
     seen = page.evaluate("window.seen")
     assert len({stage for stage, _, _ in seen}) >= 3
     assert any(early for _, _, early in seen), "a preliminary verdict is shown on the way"
-    look_at_the_timeline(page)
+    look_at_the_timeline(page, n_points=64)
     switch_the_maps(page)
 
 
-def look_at_the_timeline(page: Page) -> None:
+def look_at(page: Page, n_frames: int) -> None:
+    page.evaluate("(n) => { document.querySelector('[data-slot=frames]').value = n }", n_frames)
+
+
+def look_at_the_timeline(page: Page, *, n_points: int = 16) -> None:
     points = page.locator(".tt-point")
-    assert points.count() == 16
+    assert points.count() == n_points
     page.locator(".tt-point.tt-shown").first.click()
     assert page.locator("[data-slot=instant-pictures] img").count() == 2
     plain = page.locator(".tt-point:not(.tt-shown)").first
@@ -183,7 +188,7 @@ def test_report_can_be_taken_along_and_is_found_again(page: Page, page_browser: 
 
 
 def test_a_check_can_be_stopped(page: Page) -> None:
-    page.evaluate("document.querySelector('[data-slot=frames]').value = 128")  # or it may be over before
+    look_at(page, 128)  # or it may be over before
     page.click("[data-example=genuine]")
     page.click("[data-outcome=running] [data-action=stop]")
     page.wait_for_selector("[data-outcome=notice]", timeout=CHECK_MS)
