@@ -175,7 +175,9 @@ def average(
 
 @app.command()
 def ship(
-    runs: Annotated[list[Path], typer.Argument(exists=True, file_okay=False, help="Finished runs, one per member.")],
+    members: Annotated[
+        list[Path], typer.Argument(exists=True, help="Finished runs' folders, or cards of members, one per member.")
+    ],
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="What they were trained on.")],
     twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
     genuine: Annotated[
@@ -187,10 +189,10 @@ def ship(
         float, typer.Option(min=0, help="Below it a video counts as heavily compressed.")
     ] = 0.008,
 ) -> None:
-    """Write weights, cards and the ensemble's record from finished runs."""
-    from space.lab.training.ship import ship_runs
+    """Write weights, cards and the ensemble's record from finished runs and earlier members."""
+    from space.lab.training.ship import ship_members
 
-    for path in ship_runs(runs, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel):
+    for path in ship_members(members, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel):
         typer.echo(path)
 
 

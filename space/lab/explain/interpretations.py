@@ -42,6 +42,7 @@ QUALITY = 90
 MIN_LIFT = 2.0  # share of the heat on the forged region / its share of the area: less is a lucky glow
 SHOWN_PX = 288
 MARK = "Forged for testing from NASA's public-domain portrait of Eileen Collins (skimage.data.astronaut)"
+VIEWS = ("genuine", "forged", "explained")
 ARCHIVE = "correct-interpretations.zip"
 
 
@@ -112,9 +113,12 @@ def collect_interpretations(harness: Harness, out: Path, *, tries: int, count: i
                 (Interpretation(kind, seed, forged, named, share, round(logit, 4), round(genuine, 4)), seen, heat)
             )
     kept = _pick(found, count)
-    scale = harness.ensemble.record.heat_full_scale
+    for kind in PART_KINDS:
+        for view in VIEWS:
+            for before in out.glob(f"[0-9]*-{kind}-{view}.jpg"):
+                before.unlink()
     for number, (interpretation, seen, heat) in enumerate(kept, start=1):
-        _write_pictures(out, f"{number}-{interpretation.kind}", interpretation, seen, heat, scale)
+        _write_pictures(out, f"{number}-{interpretation.kind}", interpretation, seen, heat)
     about = {
         "about": MARK,
         "ensemble": {"name": harness.ensemble.record.name, "version": harness.ensemble.record.version},
@@ -138,15 +142,18 @@ def _pick(found: Sequence[tuple[Interpretation, Seen, F32]], count: int) -> list
     return [entry for *_, entry in sorted(order, key=lambda row: row[:3])[:count]]
 
 
-def _write_pictures(out: Path, stem: str, found: Interpretation, seen: Seen, heat: F32, full_scale: float) -> None:
+def _write_pictures(out: Path, stem: str, found: Interpretation, seen: Seen, heat: F32) -> None:
+    """Colours are stretched to the picture's own maximum: one part moves the logit little, so heat is faint."""
     around = scale_box(
         square_box(seen.case.landmarks), float(PICTURE_PX * seen.picture.frame_from_crop[0, 0]) / _side(seen)
     )
-    images = {name: cut_square(getattr(seen.case, name), around, SHOWN_PX)[0] for name in ("genuine", "forged")}
+    images = {name: cut_square(getattr(seen.case, name), around, SHOWN_PX)[0] for name in VIEWS[:2]}
     landmarks = np.asarray((seen.landmarks + 0.5) * SHOWN_PX / PICTURE_PX - 0.5, np.float32)
     outline = part_masks(landmarks, SHOWN_PX)[found.named]
     large = np.asarray(cv2.resize(heat, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_LINEAR), np.float32)
-    images["explained"] = render.draw_overlay(images["forged"], large, full_scale=full_scale, outlines=[outline])
+    images["explained"] = render.draw_overlay(
+        images["forged"], large, full_scale=float(large.max()), outlines=[outline]
+    )
     for name, image in images.items():
         _save(image, out / f"{stem}-{name}.jpg")
 

@@ -30,10 +30,13 @@ from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import (
+    Before,
     Predictions,
+    describe_card,
     describe_run,
     estimate_auc,
     load_predictions,
+    predict_split,
 )
 from space.lab.training.stills import genuine_use
 from space.lab.training.twins import IDENTITY
@@ -46,13 +49,14 @@ from space.models.cards import (
     Thresholds,
     write_record,
 )
+from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
-from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
+from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, load_member, save_weights
 from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.3"
+VERSION = "0.4"
 DATA = (
     "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
     "Dolhansky et al. 2020, for research)"
@@ -87,8 +91,23 @@ class FinishedRun:
         return self.recipe.architecture.replace("_", "-")
 
 
-def ship_runs(
-    folders: Sequence[Path], data: Path, twins: Path, genuine: Sequence[Path], out: Path, *, min_bits_per_pixel: float
+@dataclass(frozen=True)
+class Trained:
+    """A member and all that its card tells."""
+
+    name: str
+    architecture: str
+    input_px: int
+    margin: float
+    params: Params
+    member: FrameMember
+    predictions: Predictions
+    story: Before
+    data: str
+
+
+def ship_members(
+    paths: Sequence[Path], data: Path, twins: Path, genuine: Sequence[Path], out: Path, *, min_bits_per_pixel: float
 ) -> list[Path]:
     """Write weights, cards and the ensemble's record.
 
@@ -96,25 +115,28 @@ def ship_runs(
     half's where a fit could flatter them (ECE), and the whole split's where it cannot (AUC).
 
     Args:
-        folders: finished runs, one per member.
+        paths: a finished run's folder, or a card with its weights beside it, for every member.
         data, twins: what they were trained on.
         genuine: folders of genuine photos or clips, of which the calibration half is used.
         out: receives ``<member>.safetensors``, ``<member>.json`` and ``ensemble.json``.
         min_bits_per_pixel: below it a video counts as heavily compressed.
     """
-    runs = [read_run(folder) for folder in folders]
-    if any(run.predictions.names != runs[0].predictions.names for run in runs):
+    validation = TwinData(data, twins, split="val")
+    members = [read_trained(path, validation) for path in paths]
+    if any(member.predictions.names != members[0].predictions.names for member in members):
         raise ValueError("the runs were validated on different faces")
+    if len({member.name for member in members}) < len(members):
+        raise ValueError("two members have the same name")
     out.mkdir(parents=True, exist_ok=True)
-    fit = calibration_half(runs[0].predictions.sources)
-    cards = [_ship_member(run, fit, out) for run in runs]
-    logits = {run.member_name: run.predictions.logits for run in runs}
-    weights = _weights(cards, runs, fit)
+    fit = calibration_half(members[0].predictions.sources)
+    cards = [_ship_member(member, fit, out) for member in members]
+    logits = {member.name: member.predictions.logits for member in members}
+    weights = _weights(cards, members, fit)
     draft = _draft_record(cards, weights, min_bits_per_pixel)
     combination = Combination(
         tuple(card.name for card in cards), weights, tuple(card.calibration for card in cards), draft
     )
-    predictions = runs[0].predictions
+    predictions = members[0].predictions
     mean = combination.logits(logits)
     calibration = fit_calibration(predictions.labels[fit], mean[fit])
     p_fake = calibration.p_fake(mean)
@@ -124,7 +146,7 @@ def ship_runs(
     labels = predictions.labels
     little, some, strong = verdict_levels([p_fake[fit & (labels == 0)], outside], p_fake[fit & (labels == 1)])
     spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
-    full_scale, heat_min = _heat_levels(data, twins, ensemble, combination, p_fake, predictions, some)
+    full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
     thresholds = Thresholds(
         little_below=little,
         some_from=some,
@@ -149,11 +171,11 @@ def ship_runs(
     return sorted(out.iterdir())
 
 
-def _weights(cards: Sequence[Card], runs: Sequence[FinishedRun], fit: NDArray[np.bool_]) -> tuple[float, ...]:
+def _weights(cards: Sequence[Card], members: Sequence[Trained], fit: NDArray[np.bool_]) -> tuple[float, ...]:
     """The members' shares, fitted to the calibration half."""
-    pairs = zip(cards, runs, strict=True)
-    logits = np.stack([card.calibration.logit(run.predictions.logits[fit]) for card, run in pairs])
-    return tuple(round(float(share), 3) for share in fit_weights(runs[0].predictions.labels[fit], logits))
+    pairs = zip(cards, members, strict=True)
+    logits = np.stack([card.calibration.logit(member.predictions.logits[fit]) for card, member in pairs])
+    return tuple(round(float(share), 3) for share in fit_weights(members[0].predictions.labels[fit], logits))
 
 
 def calibration_half(names: Sequence[str]) -> NDArray[np.bool_]:
@@ -167,31 +189,74 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, RECIPES[name], load_predictions(folder / PREDICTIONS_FILE))
 
 
-def _ship_member(run: FinishedRun, fit: NDArray[np.bool_], out: Path) -> Card:
-    recipe, predictions = run.recipe, run.predictions
+def read_trained(path: Path, validation: TwinData) -> Trained:
+    """A member out of a finished run's folder, or out of a card; a card's faces are predicted anew.
+
+    Raises:
+        ValueError: the card's member sees faces otherwise than this code trains it to, or scores sequences.
+        WeightsError: as ``load_member``.
+    """
+    if path.suffix == ".json":
+        return _read_shipped(path, validation)
+    run = read_run(path)
+    recipe = run.recipe
     member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
-    member.load_state_dict(torch.load(run.folder / MEMBER_FILE, weights_only=True))
-    file = f"{run.member_name}.safetensors"
-    sha = save_weights(member, out / file)
-    story = describe_run(recipe, run.folder)
-    card = Card(
+    member.load_state_dict(torch.load(path / MEMBER_FILE, weights_only=True))
+    story = describe_run(recipe, path)
+    return Trained(
         name=run.member_name,
-        version=VERSION,
         architecture=recipe.architecture,
-        params=Params(region_head=True, dropout=recipe.dropout),
         input_px=recipe.input_px,
-        mean=ARCHITECTURES[recipe.architecture].mean,
-        std=ARCHITECTURES[recipe.architecture].std,
         margin=recipe.margin,
+        params=Params(region_head=True, dropout=recipe.dropout),
+        member=member,
+        predictions=run.predictions,
+        story=story,
+        data=DATA + (STILLS if recipe.stills_share else "") + (IMAGENET if "ImageNet" in story.recipe else ""),
+    )
+
+
+def _read_shipped(path: Path, validation: TwinData) -> Trained:
+    loaded = load_member(path)
+    card, member, entry = loaded.card, loaded.module, ARCHITECTURES[loaded.card.architecture]
+    if not isinstance(member, FrameMember) or (card.mean, card.std) != (entry.mean, entry.std):
+        raise ValueError(f"{card.name} is no member that this code has trained")
+    recipe = Recipe(card.name, card.architecture, (), input_px=card.input_px, margin=card.margin)
+    return Trained(
+        name=card.name,
+        architecture=card.architecture,
+        input_px=card.input_px,
+        margin=card.margin,
+        params=card.params,
+        member=member,
+        predictions=predict_split(member, recipe, validation, bf16=False),
+        story=describe_card(card),
+        data=card.data,
+    )
+
+
+def _ship_member(trained: Trained, fit: NDArray[np.bool_], out: Path) -> Card:
+    predictions, entry = trained.predictions, ARCHITECTURES[trained.architecture]
+    file = f"{trained.name}.safetensors"
+    sha = save_weights(trained.member, out / file)
+    card = Card(
+        name=trained.name,
+        version=VERSION,
+        architecture=trained.architecture,
+        params=trained.params,
+        input_px=trained.input_px,
+        mean=entry.mean,
+        std=entry.std,
+        margin=trained.margin,
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
         metrics=(_auc_metric(estimate_auc(predictions)),),
-        recipe=story.recipe,
-        data=DATA + (STILLS if recipe.stills_share else "") + (IMAGENET if "ImageNet" in story.recipe else ""),
+        recipe=trained.story.recipe,
+        data=trained.data,
         licence=LICENCE,
         weights=file,
         sha256=sha,
-        images_seen=story.images_seen,
-        training_cost=story.training_cost,
+        images_seen=trained.story.images_seen,
+        training_cost=trained.story.training_cost,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(card, out / f"{card.name}.json")
@@ -247,8 +312,7 @@ def score_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, NDArray[
 
 
 def _heat_levels(
-    data: Path,
-    twins: Path,
+    validation: TwinData,
     ensemble: Ensemble,
     combination: Combination,
     p_fake: NDArray[np.float64],
@@ -260,7 +324,6 @@ def _heat_levels(
     Full colour: what nine in ten forged faces called "some" stay below. No reaction: the median of genuine
     faces. In uncalibrated logit units of the ensemble.
     """
-    validation = TwinData(data, twins, split="val")
     rng = np.random.default_rng(CALIBRATION_SEED)
     called = np.flatnonzero((p_fake >= some_from) & (predictions.labels == 1))
     genuine = np.flatnonzero(predictions.labels == 0)

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from space.errors import TelltaleError
 from space.service.page.atlas import Atlas
+from space.service.page.found import Found
 from space.service.page.languages import Words
 from space.service.page.measured import Models, measured
 from space.service.page.palette import palette_css
@@ -38,6 +39,7 @@ class About:
     settings: Settings
     models: Models | None = None  # None: no cards at hand
     atlas: Atlas | None = None  # None: not measured yet
+    found: Found | None = None  # None: no examples at hand
 
 
 @cache
@@ -101,6 +103,7 @@ def render_shell(
         max_frames=MAX_FRAMES,
         models=about.models,
         atlas=about.atlas,
+        found=about.found,
         measured=lambda metric: measured(metric, words),
         snippets=read_snippets(base_url=base_url),
     )

@@ -19,6 +19,7 @@ from space.models.weights import SHIPPED
 from space.service.jobs import JobSource, LinkSource, UploadSource
 from space.service.page.atlas import read_atlas
 from space.service.page.endpoints import add_endpoints
+from space.service.page.found import read_found
 from space.service.page.headers import PrivacyHeaders
 from space.service.page.html import EXAMPLES, HERE, About, read_static, render_error, render_shell
 from space.service.page.languages import pick_language
@@ -68,7 +69,7 @@ def tell_about(service: Service) -> About:
         WeightsError: the ensemble's cards cannot be read.
     """
     folder: Path = service.settings.ensemble or SHIPPED
-    return About(service.choices, models=read_models(folder), atlas=read_atlas())
+    return About(service.choices, models=read_models(folder), atlas=read_atlas(), found=read_found())
 
 
 def build_page(service: Service, about: About) -> gr.Blocks:

@@ -1,0 +1,116 @@
+"""Members as they are shipped: cards, thresholds, and members whose run is long gone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from space.lab.evaluation.metrics import auc
+from space.lab.training import calibration
+from space.lab.training.pairs import TwinData
+from space.lab.training.recipes import Recipe
+from space.lab.training.result import predict_split
+from space.lab.training.ship import read_trained, ship_members
+from space.lab.training.stills import genuine_use
+from space.models.cards import Card, Params, read_card, write_record
+from space.models.member import FrameMember
+from space.models.registry import ARCHITECTURES, build_member
+from space.models.weights import load_ensemble, save_weights
+from tests.astronaut_faces import write_faces
+from tests.ensembles import CARD
+
+PX = 96
+
+
+def write_member(folder: Path, name: str, data: TwinData, *, seed: int) -> Path:
+    """A small network that tells a coloured mouth from another, with a card of its own story."""
+    torch.manual_seed(seed)
+    member = build_member("plain_cnn", region_head=True).eval()
+    assert isinstance(member, FrameMember)
+    recipe = Recipe(name, "plain_cnn", (), input_px=PX, margin=1.2)
+    found = predict_split(member, recipe, data, bf16=False)
+    linear = [layer for layer in member.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    if auc(found.labels, found.logits.astype(np.float64)) < 0.5:
+        with torch.no_grad():
+            linear.weight.neg_()
+    card: Card = replace(
+        CARD,
+        name=name,
+        architecture="plain_cnn",
+        params=Params(region_head=True, dropout=None),
+        input_px=PX,
+        margin=1.2,
+        mean=ARCHITECTURES["plain_cnn"].mean,
+        std=ARCHITECTURES["plain_cnn"].std,
+        recipe=f"{name}: told as it was",
+        images_seen=1234,
+        weights=f"{name}.safetensors",
+    )
+    sha = save_weights(member, folder / card.weights)
+    write_record(replace(card, sha256=sha), folder / f"{name}.json")
+    return folder / f"{name}.json"
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_faces(tmp_path_factory.mktemp("faces"), n_sources=24)
+
+
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("genuine")
+    names = [name for i in range(80) if genuine_use(name := f"{i}.png") == "calibrate"]
+    for name in names[:10]:
+        cv2.imwrite(str(folder / name), astronaut()[:300, 100:400, ::-1])
+    return folder
+
+
+def test_members_without_a_run_are_shipped_with_their_story(
+    faces: tuple[Path, Path], genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STRONG_FALSE_ALARMS", "SOME_FALSE_ALARMS", "LITTLE_MISSES"):
+        monkeypatch.setattr(calibration, name, 0.2)  # what so few faces can bound
+    before, first, second = tmp_path / "before", tmp_path / "first", tmp_path / "second"
+    before.mkdir()
+    data = TwinData(*faces, split="val")
+    cards = [write_member(before, name, data, seed=seed) for name, seed in (("one", 1), ("two", 2))]
+    ship_members(cards, *faces, [genuine], first, min_bits_per_pixel=0.01)
+
+    ensemble = load_ensemble(folder=first)
+    assert [member.card.name for member in ensemble.members] == ["one", "two"]
+    assert sum(ensemble.weights) == pytest.approx(1)
+    levels = ensemble.record.thresholds
+    assert 0 < levels.little_below <= levels.some_from <= levels.strong_from <= 1
+    for path in cards:
+        was, now = read_card(path), read_card(first / path.name)
+        assert (now.recipe, now.images_seen, now.sha256) == (was.recipe, was.images_seen, was.sha256)
+        assert hashlib.sha256((first / now.weights).read_bytes()).hexdigest() == now.sha256
+        assert now.calibration != was.calibration
+        assert now.metrics[0].n == 48
+
+    ship_members([first / path.name for path in cards], *faces, [genuine], second, min_bits_per_pixel=0.01)
+    again = load_ensemble(folder=second)
+    assert again.record.thresholds == ensemble.record.thresholds, "what was shipped ships to the same"
+    assert again.weights == ensemble.weights
+
+
+def test_one_name_stands_for_one_member(faces: tuple[Path, Path], genuine: Path, tmp_path: Path) -> None:
+    card = write_member(tmp_path, "one", TwinData(*faces, split="val"), seed=1)
+    with pytest.raises(ValueError, match="same name"):
+        ship_members([card, card], *faces, [genuine], tmp_path / "out", min_bits_per_pixel=0.01)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_member_that_sees_colours_otherwise_is_refused(faces: tuple[Path, Path], tmp_path: Path) -> None:
+    data = TwinData(*faces, split="val")
+    path = write_member(tmp_path, "one", data, seed=1)
+    write_record(replace(read_card(path), mean=(0.1, 0.1, 0.1)), path)
+    with pytest.raises(ValueError, match="no member that this code has trained"):
+        read_trained(path, data)
