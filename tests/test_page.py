@@ -351,11 +351,12 @@ def test_the_atlas_shows_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "atlas.json"
     path.write_text(
         json.dumps(
-            {"dataset": "A set", "methods": [{"name": "swap", "n_videos": 12, "parts": parts, "models": models}]}
+            {"dataset": "A set", "methods": [{"name": "part", "n_videos": 12, "parts": parts, "models": models}]}
         )
     )
     words = tidy(Outline(render_shell(About(Settings(), atlas=read_atlas(path)), {}, lang="en")).words)
-    assert "12 manipulated videos" in words
+    assert "12 forgeries" in words
+    assert "A single part exchanged" in words
     assert words.index("Mouth76 % (70 %–81 %)") < words.index("Left eye2 %")
     assert "a_modelCoarse layer" in words
     assert "has not been measured yet" not in words

@@ -11,6 +11,7 @@ from space.service.page.palette import lift_colour
 from space.settings import SHARED
 
 ATLAS = SHARED / "atlas.json"
+FAMILIES = ("self_blend", "swap", "mesh_swap", "part", "reenact", "inpaint", "decoder")  # the lab's, named in words
 LAYERS = ("penultimate", "last", "layered")
 
 
@@ -41,6 +42,11 @@ class Method:
     n_videos: int
     parts: tuple[PartShare, ...]  # by share, largest first
     layers: tuple[Layer, ...] = ()  # by model, then from fine to coarse to both
+
+    @property
+    def text_id(self) -> str | None:
+        """Of its name in words; None: it has a proper name."""
+        return f"family.{self.name}" if self.name in FAMILIES else None
 
     @property
     def tints(self) -> dict[str, str]:
