@@ -17,8 +17,9 @@ from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import Recipe
 from space.lab.training.result import predict_split
-from space.lab.training.ship import read_trained, ship_members
+from space.lab.training.ship import ship_members
 from space.lab.training.stills import genuine_use
+from space.lab.training.trained import read_trained
 from space.models.cards import Card, Params, read_card, write_record
 from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
@@ -114,3 +115,13 @@ def test_a_member_that_sees_colours_otherwise_is_refused(faces: tuple[Path, Path
     write_record(replace(read_card(path), mean=(0.1, 0.1, 0.1)), path)
     with pytest.raises(ValueError, match="no member that this code has trained"):
         read_trained(path, data)
+
+
+def test_a_member_can_be_served_larger_than_it_was_trained(faces: tuple[Path, Path], tmp_path: Path) -> None:
+    data = TwinData(*faces, split="val")
+    path = write_member(tmp_path, "one", data, seed=1)
+    usual, larger = read_trained(path, data), read_trained(path, data, {"one": 128})
+    assert (usual.input_px, larger.input_px) == (PX, 128)
+    assert not np.allclose(usual.predictions.logits, larger.predictions.logits)
+    with pytest.raises(ValueError, match="no such member: two"):
+        ship_members([path], *faces, [], tmp_path / "out", min_bits_per_pixel=0.01, served_px={"two": 128})

@@ -18,10 +18,8 @@ from space.lab.evaluation.metrics import auc, bootstrap_by_source, expected_cali
 from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
 from space.lab.training.augment import draw_photometry
 from space.lab.training.calibration import (
-    MIN_SHARE,
     conformal_quantile,
     fit_calibration,
-    fit_weights,
     verdict_levels,
 )
 from space.lab.training.engine import Trainer
@@ -345,18 +343,6 @@ def test_calibration_recovers_temperature_and_bias() -> None:
     assert calibration.temperature == pytest.approx(3, rel=0.1)
     assert calibration.bias == pytest.approx(1, abs=0.2)
     assert expected_calibration_error(labels, np.asarray(calibration.p_fake(true_logits * 3 + 1))) < 0.03
-
-
-def test_a_better_member_weighs_more() -> None:
-    rng = np.random.default_rng(0)
-    labels = np.arange(4000) % 2
-    good, poor, none = (strength * (2 * labels - 1) + rng.normal(0, 1, 4000) for strength in (1.0, 0.3, 0.0))
-    weights = fit_weights(labels, np.stack([good, poor, none]))
-    assert weights.sum() == pytest.approx(1)
-    assert weights[0] > 2 * weights[1] > 2 * weights[2]
-    assert weights[2] == pytest.approx(MIN_SHARE, abs=0.03)
-    mean = auc(labels, weights @ np.stack([good, poor, none]))
-    assert mean > auc(labels, good)
 
 
 def test_weights_that_learned_nothing_cannot_be_calibrated() -> None:

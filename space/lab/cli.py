@@ -188,11 +188,20 @@ def ship(
     min_bits_per_pixel: Annotated[
         float, typer.Option(min=0, help="Below it a video counts as heavily compressed.")
     ] = 0.008,
+    served: Annotated[
+        list[str] | None, typer.Option(help="NAME=PX: a member's input in service, if not what it was trained on.")
+    ] = None,
 ) -> None:
     """Write weights, cards and the ensemble's record from finished runs and earlier members."""
     from space.lab.training.ship import ship_members
 
-    for path in ship_members(members, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel):
+    pairs = [entry.partition("=") for entry in served or []]
+    if any(not px.isdecimal() or int(px) % 32 for _, _, px in pairs):
+        raise typer.BadParameter("--served takes NAME=PX, PX a multiple of 32")
+    sizes = {name: int(px) for name, _, px in pairs}
+    for path in ship_members(
+        members, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel, served_px=sizes
+    ):
         typer.echo(path)
 
 

@@ -21,7 +21,8 @@ from space.lab.evaluation.metrics import METRICS, bootstrap_metrics
 from space.lab.evaluation.results import N_DRAWS, encode_estimate
 from space.lab.training.calibration import fit_calibration
 from space.lab.training.result import Predictions, read_log
-from space.lab.training.ship import DATASET, calibration_half, read_run
+from space.lab.training.ship import DATASET, calibration_half
+from space.lab.training.trained import read_run
 from space.models.cards import UNCALIBRATED, Card, Params
 from space.models.registry import ARCHITECTURES, build_network
 from space.models.weights import describe_member

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from space.models.cards import Calibration
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-
-MIN_SHARE = 0.05  # of a member in an ensemble: one worth less should not be in it
 
 # Class-conditional error rates that thresholds are set to on held-out faces (split conformal: Vovk 2012).
 STRONG_FALSE_ALARMS = 0.0025  # genuine faces called "strong"
@@ -41,33 +38,6 @@ def fit_calibration(labels: I64, logits: F64 | NDArray[np.float32]) -> Calibrati
     if slope <= 0:
         raise ValueError("the logits fall where the label rises: these weights have learned nothing")
     return Calibration(temperature=1 / slope, bias=-offset / slope)
-
-
-def fit_weights(labels: I64, logits: F64) -> F64:
-    """Members' weights that make the ensemble's log-loss least, both classes weighted alike.
-
-    Args:
-        labels: (n,) 0 or 1.
-        logits: (members, n) calibrated.
-
-    Returns:
-        (members,) at least ``MIN_SHARE`` each, sum 1.
-    """
-    counts = np.bincount(labels, minlength=2)
-    balance = 0.5 / counts[labels]
-    n_members = len(logits)
-
-    def shares(free: F64) -> F64:
-        exponentials = np.exp(free - free.max())
-        return np.asarray(MIN_SHARE + (1 - n_members * MIN_SHARE) * exponentials / exponentials.sum(), np.float64)
-
-    def loss(parameters: F64) -> float:
-        scale, bias, free = np.exp(parameters[0]), parameters[1], parameters[2:]
-        signed = (scale * (shares(free) @ logits) + bias) * (1 - 2 * labels)
-        return float((balance * np.logaddexp(0, signed)).sum())
-
-    best = minimize(loss, np.zeros(2 + n_members), method="Nelder-Mead", options={"maxiter": 4000, "fatol": 1e-9})
-    return shares(best.x[2:])
 
 
 def conformal_quantile(values: F64, alpha: float) -> float:

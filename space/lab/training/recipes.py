@@ -232,6 +232,7 @@ RECIPES: dict[str, Recipe] = {
             start="imagenet",
             head_images=1_600,
             body_rate=1.0,
+            note="18 minutes on two shared cores; val (within-dataset) frame AUC .796 [.780, .812], n = 2095.",
         ),
         Recipe(
             name="strong-efficientnet-lite2-wide",  # goes on from strong-efficientnet-lite2
@@ -258,6 +259,8 @@ RECIPES: dict[str, Recipe] = {
             seed=5,
             log_every=250,
             n_validation=512,
+            note="81 minutes on two shared cores, run once as written; val (within-dataset) frame AUC .884 "
+            "[.869, .896] at 192 px, .897 [.884, .909] at 224 px, n = 2095.",
         ),
         Recipe(
             name="tiny",

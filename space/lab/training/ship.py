@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from space.analysis.crops import cut_crop
@@ -25,47 +22,30 @@ from space.errors import SourceError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
-from space.lab.training.calibration import fit_calibration, fit_weights, verdict_levels
-from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
+from space.lab.training.calibration import fit_calibration, verdict_levels
 from space.lab.training.pairs import TwinData, frame_crops
-from space.lab.training.recipes import RECIPES, Recipe
 from space.lab.training.result import (
-    Before,
     Predictions,
-    describe_card,
-    describe_run,
     estimate_auc,
-    load_predictions,
-    predict_split,
 )
 from space.lab.training.stills import genuine_use
+from space.lab.training.trained import Trained, read_trained
 from space.lab.training.twins import IDENTITY
 from space.models.cards import (
     UNCALIBRATED,
     Card,
     EnsembleRecord,
     Metric,
-    Params,
     Thresholds,
     write_record,
 )
-from space.models.member import FrameMember
-from space.models.registry import ARCHITECTURES, build_member
-from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, load_member, save_weights
+from space.models.registry import ARCHITECTURES
+from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
 from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
 VERSION = "0.4"
-DATA = (
-    "Trained on one face crop per DFDC training video (24,401 crops of 10,130 source videos; "
-    "Dolhansky et al. 2020, for research)"
-)
-STILLS = (
-    "; and on forgeries made from genuine portraits (official photos of the US government; the Face Research Lab "
-    "London Set, CC BY 4.0) and from frames of genuine talking-head clips of public reenactment projects"
-)
-IMAGENET = "; the body began with public ImageNet weights (Google's EfficientNet-Lite, Apache-2.0)"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
@@ -77,40 +57,20 @@ MAX_INTERVAL_WIDTH = 0.6
 MIN_WEIGHT = 0.2
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run with its predictions on the validation split."""
-
-    folder: Path
-    recipe: Recipe
-    predictions: Predictions
-
-    @property
-    def member_name(self) -> str:
-        """What the member is called in cards and on the command line."""
-        return self.recipe.architecture.replace("_", "-")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A member and all that its card tells."""
-
-    name: str
-    architecture: str
-    input_px: int
-    margin: float
-    params: Params
-    member: FrameMember
-    predictions: Predictions
-    story: Before
-    data: str
-
-
 def ship_members(
-    paths: Sequence[Path], data: Path, twins: Path, genuine: Sequence[Path], out: Path, *, min_bits_per_pixel: float
+    paths: Sequence[Path],
+    data: Path,
+    twins: Path,
+    genuine: Sequence[Path],
+    out: Path,
+    *,
+    min_bits_per_pixel: float,
+    served_px: Mapping[str, int] | None = None,
 ) -> list[Path]:
     """Write weights, cards and the ensemble's record.
 
+    Members count alike: shares that fit one data set best are not best on others, where equal ones are hard to beat
+    (the "forecast combination puzzle": Smith and Wallis 2009).
     Half of the validation sources fit calibrations and thresholds; the figures in the cards are the other
     half's where a fit could flatter them (ECE), and the whole split's where it cannot (AUC).
 
@@ -120,18 +80,22 @@ def ship_members(
         genuine: folders of genuine photos or clips, of which the calibration half is used.
         out: receives ``<member>.safetensors``, ``<member>.json`` and ``ensemble.json``.
         min_bits_per_pixel: below it a video counts as heavily compressed.
+        served_px: member -> side of its crops in service, where that is not what it was trained on: networks often
+            see best somewhat larger than they were trained (Touvron et al. 2019, arXiv 1906.06423).
     """
     validation = TwinData(data, twins, split="val")
-    members = [read_trained(path, validation) for path in paths]
+    members = [read_trained(path, validation, served_px) for path in paths]
     if any(member.predictions.names != members[0].predictions.names for member in members):
         raise ValueError("the runs were validated on different faces")
+    if unknown := set(served_px or ()) - {member.name for member in members}:
+        raise ValueError(f"no such member: {', '.join(sorted(unknown))}")
     if len({member.name for member in members}) < len(members):
         raise ValueError("two members have the same name")
     out.mkdir(parents=True, exist_ok=True)
     fit = calibration_half(members[0].predictions.sources)
     cards = [_ship_member(member, fit, out) for member in members]
     logits = {member.name: member.predictions.logits for member in members}
-    weights = _weights(cards, members, fit)
+    weights = tuple(round(1 / len(members), 3) for _ in members)
     draft = _draft_record(cards, weights, min_bits_per_pixel)
     combination = Combination(
         tuple(card.name for card in cards), weights, tuple(card.calibration for card in cards), draft
@@ -171,68 +135,9 @@ def ship_members(
     return sorted(out.iterdir())
 
 
-def _weights(cards: Sequence[Card], members: Sequence[Trained], fit: NDArray[np.bool_]) -> tuple[float, ...]:
-    """The members' shares, fitted to the calibration half."""
-    pairs = zip(cards, members, strict=True)
-    logits = np.stack([card.calibration.logit(member.predictions.logits[fit]) for card, member in pairs])
-    return tuple(round(float(share), 3) for share in fit_weights(members[0].predictions.labels[fit], logits))
-
-
 def calibration_half(names: Sequence[str]) -> NDArray[np.bool_]:
     """Which of the names (sources, files) belong to the half that fits; the other half only tests."""
     return np.array([int(sha256(name.encode()).hexdigest()[:8], 16) % 2 == 0 for name in names])
-
-
-def read_run(folder: Path) -> FinishedRun:
-    """What a finished run left in its folder."""
-    name = json.loads((folder / RECIPE_FILE).read_text())["name"]
-    return FinishedRun(folder, RECIPES[name], load_predictions(folder / PREDICTIONS_FILE))
-
-
-def read_trained(path: Path, validation: TwinData) -> Trained:
-    """A member out of a finished run's folder, or out of a card; a card's faces are predicted anew.
-
-    Raises:
-        ValueError: the card's member sees faces otherwise than this code trains it to, or scores sequences.
-        WeightsError: as ``load_member``.
-    """
-    if path.suffix == ".json":
-        return _read_shipped(path, validation)
-    run = read_run(path)
-    recipe = run.recipe
-    member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
-    member.load_state_dict(torch.load(path / MEMBER_FILE, weights_only=True))
-    story = describe_run(recipe, path)
-    return Trained(
-        name=run.member_name,
-        architecture=recipe.architecture,
-        input_px=recipe.input_px,
-        margin=recipe.margin,
-        params=Params(region_head=True, dropout=recipe.dropout),
-        member=member,
-        predictions=run.predictions,
-        story=story,
-        data=DATA + (STILLS if recipe.stills_share else "") + (IMAGENET if "ImageNet" in story.recipe else ""),
-    )
-
-
-def _read_shipped(path: Path, validation: TwinData) -> Trained:
-    loaded = load_member(path)
-    card, member, entry = loaded.card, loaded.module, ARCHITECTURES[loaded.card.architecture]
-    if not isinstance(member, FrameMember) or (card.mean, card.std) != (entry.mean, entry.std):
-        raise ValueError(f"{card.name} is no member that this code has trained")
-    recipe = Recipe(card.name, card.architecture, (), input_px=card.input_px, margin=card.margin)
-    return Trained(
-        name=card.name,
-        architecture=card.architecture,
-        input_px=card.input_px,
-        margin=card.margin,
-        params=card.params,
-        member=member,
-        predictions=predict_split(member, recipe, validation, bf16=False),
-        story=describe_card(card),
-        data=card.data,
-    )
 
 
 def _ship_member(trained: Trained, fit: NDArray[np.bool_], out: Path) -> Card:
