@@ -21,7 +21,7 @@ from packaging.version import Version
 from space.settings import MIB, PROJECT_ROOT, SHARED
 
 MAX_LINES = 400
-BINARY = {".safetensors", ".jpg", ".png", ".mp4", ".webm", ".ttf"}
+BINARY = {".zip", ".safetensors", ".jpg", ".png", ".mp4", ".webm", ".ttf"}
 MAX_WEIGHTS_BYTES = 80 * MIB
 MAX_SHORT_DESCRIPTION = 60  # characters, Hugging Face's limit
 
