@@ -351,11 +351,15 @@ def test_the_atlas_shows_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "atlas.json"
     path.write_text(
         json.dumps(
-            {"dataset": "A set", "methods": [{"name": "part", "n_videos": 12, "parts": parts, "models": models}]}
+            {
+                "dataset": "A set",
+                "methods": [{"name": "part", "n_videos": 12, "n_with_signs": 5, "parts": parts, "models": models}],
+            }
         )
     )
     words = tidy(Outline(render_shell(About(Settings(), atlas=read_atlas(path)), {}, lang="en")).words)
     assert "12 forgeries" in words
+    assert "signs were found in 5" in words
     assert "A single part exchanged" in words
     assert words.index("Mouth76 % (70 %–81 %)") < words.index("Left eye2 %")
     assert "a_modelCoarse layer" in words

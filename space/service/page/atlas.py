@@ -40,6 +40,7 @@ class Method:
 
     name: str
     n_videos: int
+    n_with_signs: int  # of them, that were called "some" or "strong"
     parts: tuple[PartShare, ...]  # by share, largest first
     layers: tuple[Layer, ...] = ()  # by model, then from fine to coarse to both
 
@@ -84,7 +85,7 @@ def _method(row: dict[str, Any]) -> Method:
         for layer in LAYERS
         if layer in rows
     )
-    return Method(row["name"], int(row["n_videos"]), tuple(parts), tuple(layers))
+    return Method(row["name"], int(row["n_videos"]), int(row["n_with_signs"]), tuple(parts), tuple(layers))
 
 
 def _part(row: dict[str, Any]) -> PartShare:
