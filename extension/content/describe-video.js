@@ -91,3 +91,11 @@ function makeThumbnail(video) {
 export function isTainted(error) {
   return error instanceof DOMException && error.name === 'SecurityError';
 }
+
+/**
+ * On a busy machine a browser may say that a frame is there before it is, and drop one before the next has come.
+ * @param {unknown} error
+ */
+export function isBetweenFrames(error) {
+  return error instanceof DOMException && error.name === 'InvalidStateError';
+}

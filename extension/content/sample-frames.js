@@ -1,7 +1,7 @@
 // @ts-check
 // Frames over the whole of a video; over a few seconds of a stream that cannot be wound.
 
-import { isPlaying, isTainted } from './describe-video.js';
+import { isBetweenFrames, isPlaying, isTainted } from './describe-video.js';
 import { findTimes, N_FRAMES, planWatching } from './plan-sampling.js';
 import { pause, untilSeen } from './wait-for.js';
 import { windVideo } from './wind-video.js';
@@ -46,7 +46,8 @@ export async function sampleBySeeking(video, { grab, signal, progress, least_ms 
   for (const [i, time_s] of times.entries()) {
     end += await untilSeen(signal);
     if (performance.now() > end) break;
-    if (await windVideo(video, time_s, signal)) samples.push({ time_s, ...(await read(grab, video)) });
+    const picture = (await windVideo(video, time_s, signal)) && (await read(grab, video));
+    if (picture) samples.push({ time_s, ...picture });
     progress((i + 1) / times.length);
     await pause(least_ms, signal);
   }
@@ -67,18 +68,21 @@ export async function sampleByWatching(video, { grab, signal, progress, n_frames
   for (const [i, at_s] of planWatching(n_frames).entries()) {
     await pause(start + at_s * 1000 - performance.now(), signal);
     if (!isPlaying(video)) continue;
-    samples.push({ time_s: (performance.now() - start) / 1000, ...(await read(grab, video)) });
+    const time_s = (performance.now() - start) / 1000;
+    const picture = await read(grab, video);
+    if (picture) samples.push({ time_s, ...picture });
     progress((i + 1) / n_frames);
   }
   return enough(samples);
 }
 
-/** @param {Sampling['grab']} grab @param {HTMLVideoElement} video */
+/** @param {Sampling['grab']} grab @param {HTMLVideoElement} video @returns {Promise<Picture | null>} null: none now */
 async function read(grab, video) {
   try {
     return await grab(video);
   } catch (error) {
     if (isTainted(error)) throw new CaptureError('tainted');
+    if (isBetweenFrames(error)) return null;
     throw error;
   }
 }

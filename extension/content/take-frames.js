@@ -3,7 +3,7 @@
 
 import { borrowVideo } from './borrow-video.js';
 import { canCopy } from './copy-pixels.js';
-import { isLive, isPlaying, isTainted } from './describe-video.js';
+import { isBetweenFrames, isLive, isPlaying, isTainted } from './describe-video.js';
 import { makeGrabber } from './grab-frame.js';
 import { CoderError } from './open-coder.js';
 import { closeCopy, openCopy } from './open-copy.js';
@@ -85,7 +85,8 @@ async function requireReadable(video) {
     if (canCopy) new VideoFrame(video).close();
     else await makeGrabber()(video);
   } catch (error) {
-    throw isTainted(error) ? new CaptureError('tainted') : error;
+    if (isTainted(error)) throw new CaptureError('tainted');
+    if (!isBetweenFrames(error)) throw error;
   }
 }
 
