@@ -26,6 +26,12 @@ from tests.websites import Answer, serve
 
 pytestmark = pytest.mark.browser
 
+LABEL_INSIDE = """() => {
+  const text = document.querySelector(".tt-player svg text");
+  const { x, width } = text.getBBox();
+  return width > 0 && x >= 0 && x + width <= text.ownerSVGElement.viewBox.baseVal.width;
+}"""
+
 
 def test_a_clip_is_checked_explained_shared_and_deleted(page: Page, page_browser: Browser, page_server: Server) -> None:
     names: list[str] = []
@@ -88,8 +94,11 @@ def look_at_the_timeline(page: Page, *, n_points: int = 16) -> None:
         "(at) => Math.abs(document.querySelector('.tt-player video').currentTime - at) < 0.05", arg=time_s
     )
     expect(page.locator(".tt-player svg g")).to_be_visible()
+    long = "text.textContent = 'A long name for somebody'.repeat(2)"
+    page.evaluate(f"() => {{ const text = document.querySelector('.tt-player svg text'); {long}; }}")
     page.keyboard.press("ArrowRight")
     assert read(page, "[data-slot=instant-words]") != words
+    page.wait_for_function(LABEL_INSIDE)
     expect(page.locator(".tt-chosen")).to_be_focused()
 
 

@@ -83,7 +83,7 @@ function makeBoxes({ width, height, people }) {
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
   drawing.setAttribute("aria-hidden", "true");
-  const marks = people.map((person) => makeMark(person, Math.max(width, height)));
+  const marks = people.map((person) => makeMark(person, width, Math.max(width, height)));
   drawing.append(...marks.map(({ group }) => group));
   return {
     drawing,
@@ -94,8 +94,8 @@ function makeBoxes({ width, height, people }) {
   };
 }
 
-/** @param {Person} person @param {number} size */
-function makeMark(person, size) {
+/** @param {Person} person @param {number} width - of the picture @param {number} size - its longer side */
+function makeMark(person, width, size) {
   const group = document.createElementNS(SVG, "g");
   group.setAttribute("class", `tt-${person.code}`);
   const [halo, frame] = ["tt-halo", "tt-box"].map((name) => {
@@ -117,7 +117,8 @@ function makeMark(person, size) {
       const [x0, y0, x1, y1] = box;
       const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
       for (const rect of [halo, frame]) for (const [name, value] of Object.entries(place)) rect.setAttribute(name, String(value));
-      label.setAttribute("x", String(x0));
+      const rightmost = width - label.getComputedTextLength() - size / 120;
+      label.setAttribute("x", String(Math.max(0, Math.min(x0, rightmost))));
       label.setAttribute("y", String(y0 > size / 24 ? y0 - size / 100 : y1 + size / 30));
     },
   };
