@@ -77,7 +77,6 @@ def page_server(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) ->
     url = f"http://127.0.0.1:{port}"
     own = {
         "GRADIO_SERVER_PORT": str(port),
-        "SPACE_URL": url,
         "TMPDIR": str(folder),
         "TELLTALE_ENSEMBLE": str(ensemble),
         "TELLTALE_EXEMPT_LOOPBACK": "1",

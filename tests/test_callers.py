@@ -153,6 +153,8 @@ def test_an_empty_environment_is_the_defaults() -> None:
         ({"TELLTALE_DATA": "/data"}, "data", Path("/data")),
         ({"DATABASE_URL": "postgresql://db/telltale"}, "database_url", "postgresql://db/telltale"),
         ({"SPACE_URL": "https://example.org/"}, "base_url", "https://example.org"),
+        ({"GRADIO_SERVER_PORT": "7999"}, "base_url", "http://127.0.0.1:7999"),
+        ({"GRADIO_SERVER_PORT": "7999", "SPACE_HOST": "a-b.hf.space"}, "base_url", "https://a-b.hf.space"),
         ({"SPACE_HOST": "a-b.hf.space"}, "base_url", "https://a-b.hf.space"),
         ({"SPACE_HOST": "a-b.hf.space"}, "trusted_proxies", 1),
         ({"SPACE_HOST": "a-b.hf.space", "SPACE_URL": "https://x.org"}, "base_url", "https://x.org"),

@@ -49,13 +49,16 @@ class ServiceSettings:
 def settings_from(environment: Mapping[str, str]) -> ServiceSettings:
     """The choices of an environment; an empty variable is as good as none.
 
-    On a Hugging Face Space the address is ``SPACE_HOST`` unless ``SPACE_URL`` is set, and one proxy is trusted
-    unless ``TELLTALE_PROXIES`` says otherwise: every caller comes through the platform's own.
+    The address follows ``GRADIO_SERVER_PORT``, which Gradio reads by itself. On a Hugging Face Space it is
+    ``SPACE_HOST`` unless ``SPACE_URL`` is set, and one proxy is trusted unless ``TELLTALE_PROXIES`` says
+    otherwise: every caller comes through the platform's own.
 
     Raises:
         RequestError: ``bad_setting``.
     """
     choices: dict[str, Any] = {}
+    if port := environment.get("GRADIO_SERVER_PORT", "").strip():
+        choices.update(base_url=f"http://127.0.0.1:{port}")
     if host := environment.get("SPACE_HOST"):
         choices.update(base_url=f"https://{host}", trusted_proxies=1)
     for name, (field, convert) in VARIABLES.items():
