@@ -70,6 +70,18 @@ def test_further_families_differ_from_their_twin_in_the_region_they_state(stills
     assert np.mean(is_stronger) > 0.6, "some are too weak for cells of 16 px"
 
 
+def test_the_share_of_parts_is_the_recipe_s(stills: Path, tmp_path: Path) -> None:
+    data = TwinData(*write_twins(tmp_path), split="train", stills=stills)
+
+    def mean_area(part_share: float) -> float:
+        choices = PairChoices(96, 1.1, 0.0, 96, further_share=1.0, part_share=part_share, stills_share=1.0)
+        rngs = map(np.random.default_rng, range(12))
+        return float(np.mean([region.mean() for _, _, region, _ in (draw_pair(data, choices, rng=r) for r in rngs)]))
+
+    only_parts, none = mean_area(1.0), mean_area(0.0)
+    assert only_parts < 0.6 * none, (only_parts, none)
+
+
 def test_half_trains_a_quarter_calibrates_a_quarter_tests() -> None:
     uses = [genuine_use(f"{i}.jpg") for i in range(4000)]
     assert [uses.count(use) / 4000 for use in ("train", "calibrate", "test")] == pytest.approx(

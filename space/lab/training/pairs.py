@@ -25,8 +25,10 @@ from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 CELL_PX = 16  # of the input per cell of the region head
 WINDOW_TRIES = 6
 MAX_OUTSIDE = 1.05  # side of a crop that is kept inside / shorter side of the picture
-# Families of forgeries beyond self-blended and swapped ones, and how they share those pairs.
-FURTHER = {"part": 0.4, "mesh_swap": 0.15, "reenact": 0.15, "inpaint": 0.15, "decoder": 0.15}
+# Families of forgeries beyond self-blended and swapped ones; the parts' share of those pairs is a choice, the rest is
+# shared alike.
+PART_FAMILY = "part"
+WHOLE_FAMILIES = ("mesh_swap", "reenact", "inpaint", "decoder")
 MIN_WINDOW_REGION = 0.15  # mean of the region in a window that counts as forged
 
 
@@ -102,7 +104,8 @@ class PairChoices:
     self_blend_share: float  # of the pairs
     window_px: int  # side of the window of the crop that is trained on; input_px: all of it
     swap_share: float = 0.0  # of the pairs
-    further_share: float = 0.0  # of the pairs: ``FURTHER`` families; the rest are DFDC twins
+    further_share: float = 0.0  # of the pairs: parts and ``WHOLE_FAMILIES``; the rest are DFDC twins
+    part_share: float = 0.4  # of those further pairs: single parts
     stills_share: float = 0.0  # of self-blended and swapped pairs
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
@@ -172,7 +175,9 @@ def _further_twins(data: TwinData, choices: PairChoices, rng: np.random.Generato
     """A forgery of another family; self-blended where this face cannot be forged so."""
     image, landmarks = _draw_genuine(data, choices, rng)
     donor = data.genuine[find_donor(data.genuine_landmarks, landmarks, rng)]
-    family = str(rng.choice(list(FURTHER), p=list(FURTHER.values())))
+    whole = (1 - choices.part_share) / len(WHOLE_FAMILIES)
+    shares = [choices.part_share, *[whole] * len(WHOLE_FAMILIES)]
+    family = str(rng.choice([PART_FAMILY, *WHOLE_FAMILIES], p=shares))
     try:
         other = Shot(data.image(donor), data.landmarks(donor))
         forgery = forge_face(family, Shot(image, landmarks), rng=rng, donor=other)

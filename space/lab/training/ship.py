@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,7 @@ from space.errors import SourceError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
+from space.lab.training.augment import Photometry, draw_photometry
 from space.lab.training.calibration import fit_calibration, verdict_levels
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.result import (
@@ -45,10 +47,11 @@ from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.4"
+VERSION = "0.5"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
+N_CAMERAS = 4  # that each genuine file is also seen by, for thresholds that hold elsewhere
 N_HEAT = 200  # faces of either kind
 CELLS = 14  # side of the grid on which maps of members with other input sizes are added
 MOST_AGREE = 0.98  # share of held-out faces on which the members' spread does not count as disagreement
@@ -106,9 +109,10 @@ def ship_members(
     p_fake = calibration.p_fake(mean)
     write_record(draft, out / ENSEMBLE_FILE)
     ensemble = load_ensemble(folder=out)
-    outside = np.array([calibration.p_fake(x) for x in score_genuine(genuine, ensemble, combination)])
+    outside = calibration.p_fake(score_genuine(genuine, ensemble, combination))
     labels = predictions.labels
-    little, some, strong = verdict_levels([p_fake[fit & (labels == 0)], outside], p_fake[fit & (labels == 1)])
+    sets = [p_fake[fit & (labels == 0)], outside[:, 0], outside[:, 1:].ravel()]
+    little, some, strong = verdict_levels(sets, p_fake[fit & (labels == 1)])
     spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
     full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
     thresholds = Thresholds(
@@ -182,20 +186,34 @@ def _draft_record(cards: Sequence[Card], weights: Sequence[float], min_bits_per_
     )
 
 
-def score_genuine(folders: Sequence[Path], ensemble: Ensemble, combination: Combination) -> Iterator[float]:
+def score_genuine(folders: Sequence[Path], ensemble: Ensemble, combination: Combination) -> NDArray[np.float64]:
     """The ensemble's uncalibrated logit of every genuine photo and clip in the calibration quarter.
 
     A clip's is the mean over its usable faces. A file without a usable face, or that cannot be read, is
     left out: it says nothing about false alarms.
+
+    Returns:
+        (n, 1 + ``N_CAMERAS``): as the file is, and as other cameras and codecs would have left it.
     """
     settings = Settings(n_frames=8)
+    rng = np.random.default_rng(CALIBRATION_SEED)
     files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
     chosen = [path for path in files if genuine_use(path.name) == "calibrate"]
+    rows = []
     with FaceFinder(settings.faces) as finder:
         for path in chosen:
             faces = [face for face in _read_faces(path, finder, settings.n_frames) if face.quality.usable]
+            changes = [replace(draw_photometry(rng, 0.5, 1.0), flip=False) for _ in range(N_CAMERAS)]
             if faces:
-                yield float(combination.logits(score_faces(faces, ensemble)).mean())
+                seen = [faces, *([_change_face(face, change) for face in faces] for change in changes)]
+                rows.append([float(combination.logits(score_faces(shown, ensemble)).mean()) for shown in seen])
+    return np.array(rows, np.float64).reshape(-1, 1 + N_CAMERAS)
+
+
+def _change_face(face: Face, change: Photometry) -> Face:
+    height, width = (side // 2 * 2 for side in face.patch.image.shape[:2])  # H.264 takes even sides only
+    image = change.apply(face.patch.image[:height, :width])
+    return replace(face, patch=replace(face.patch, image=image))
 
 
 def _read_faces(path: Path, finder: FaceFinder, n_frames: int) -> Iterator[Face]:
