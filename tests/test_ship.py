@@ -12,15 +12,16 @@ import pytest
 import torch
 from skimage.data import astronaut
 
+from space.analysis.verdict import Combination
 from space.lab.evaluation.metrics import auc
 from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import Recipe
 from space.lab.training.result import predict_split
-from space.lab.training.ship import ship_members
+from space.lab.training.ship import N_CAMERAS, score_genuine, ship_members
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import read_trained
-from space.models.cards import Card, Params, read_card, write_record
+from space.models.cards import Card, EnsembleRecord, Params, Thresholds, read_card, write_record
 from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
 from space.models.weights import load_ensemble, save_weights
@@ -28,6 +29,7 @@ from tests.astronaut_faces import write_faces
 from tests.ensembles import CARD
 
 PX = 96
+ANY = Thresholds(0.0, 1.0, 1.0, 1.0, 3, 1.0, 0.0, 0.01)
 
 
 def write_member(folder: Path, name: str, data: TwinData, *, seed: int) -> Path:
@@ -77,7 +79,7 @@ def test_members_without_a_run_are_shipped_with_their_story(
     faces: tuple[Path, Path], genuine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("STRONG_FALSE_ALARMS", "SOME_FALSE_ALARMS", "LITTLE_MISSES"):
-        monkeypatch.setattr(calibration, name, 0.2)  # what so few faces can bound
+        monkeypatch.setattr(calibration, name, 0.45)  # what so few faces can bound, in a network that knows little
     before, first, second = tmp_path / "before", tmp_path / "first", tmp_path / "second"
     before.mkdir()
     data = TwinData(*faces, split="val")
@@ -100,6 +102,22 @@ def test_members_without_a_run_are_shipped_with_their_story(
     again = load_ensemble(folder=second)
     assert again.record.thresholds == ensemble.record.thresholds, "what was shipped ships to the same"
     assert again.weights == ensemble.weights
+
+
+def test_thresholds_hold_for_what_other_cameras_make_of_genuine_faces(
+    faces: tuple[Path, Path], genuine: Path, tmp_path: Path
+) -> None:
+    data = TwinData(*faces, split="val")
+    write_member(tmp_path, "one", data, seed=1)
+    draft = EnsembleRecord("toy", "1", (("one", 1.0),), CARD.calibration, ANY, 1.0, 0.0, ())
+    write_record(draft, tmp_path / "ensemble.json")
+    ensemble = load_ensemble(folder=tmp_path)
+    combination = Combination(("one",), (1.0,), (CARD.calibration,), draft)
+    logits = score_genuine([genuine], ensemble, combination)
+    assert logits.shape == (10, 1 + N_CAMERAS)
+    assert len(set(logits[:, 0])) == 1, "ten copies of one photo"
+    assert len(set(logits[:, 1:].ravel())) == 10 * N_CAMERAS, "no two are seen alike"
+    assert (logits == score_genuine([genuine], ensemble, combination)).all(), "drawn from a seed"
 
 
 def test_one_name_stands_for_one_member(faces: tuple[Path, Path], genuine: Path, tmp_path: Path) -> None:

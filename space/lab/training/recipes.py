@@ -289,8 +289,8 @@ RECIPES: dict[str, Recipe] = {
             seed=6,
             log_every=250,
             n_validation=512,
-            note="59 minutes on two shared cores, run once as written; val (within-dataset) frame AUC .879 [.866, .891] "
-            "at 288 px, n = 2095.",
+            note="59 minutes on two shared cores, run once as written; val (within-dataset) frame AUC .879 "
+            "[.866, .891] at 288 px, n = 2095.",
         ),
         Recipe(
             name="strong-efficientnet-lite2-last",  # goes on from strong-efficientnet-lite2-near
