@@ -135,7 +135,7 @@ class MemberMaps:
     member: str
     penultimate: F32  # (n, 14, 14) for a 224 px input
     last: F32  # (n, 7, 7) for a 224 px input
-    layered: F32  # (n, 14, 14) penultimate filtered by last
+    layered: F32  # (n, 14, 14) both, or the penultimate and the region head: see maps.py
     contributions: F32 | None = None  # (n, 7, 7) signed: with bias they add up to the logit; None: the head forbids it
     bias: float | None = None  # of the head; None with contributions
 

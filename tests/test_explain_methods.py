@@ -37,7 +37,7 @@ from tests.explained import SIDE, make_faces, tiny_member
 EXAMPLES = PROJECT_ROOT / "space" / "service" / "page" / "examples"
 FRAME, SEQUENCE = tiny_member(), tiny_member(sequence=True)
 FACES = make_faces(3)
-UNFIT = ("cam", "region", "located-last")  # for sequence members
+UNFIT = ("cam", "region", "located-product", "located-last")  # for sequence members
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "shap" else name for name in METHODS]  # it compiles
 
 
@@ -96,10 +96,17 @@ def test_layered_is_the_service_s_map() -> None:
 
 def test_located_heat_is_let_through_by_the_region_head() -> None:
     region = explain_faces(METHODS["region"], FRAME, FACES)
-    for name, source in (("layered", "layered-product"), ("located-last", "grad-cam")):
+    for name, source in (("located-product", "layered-product"), ("located-last", "grad-cam")):
         heat = explain_faces(METHODS[source], FRAME, FACES)
         larger = spread(torch.from_numpy(heat), region.shape[1:]).numpy()
         np.testing.assert_allclose(explain_faces(METHODS[name], FRAME, FACES), larger * region, rtol=1e-4, atol=1e-7)
+
+
+def test_the_service_s_map_is_what_cells_add_where_the_region_head_agrees() -> None:
+    ((view, faces),) = view_faces(FRAME, FACES)
+    cells = read_layers(view, faces)[0].contributions.clamp_min(0).numpy()
+    region = explain_faces(METHODS["region"], FRAME, FACES)
+    np.testing.assert_allclose(explain_faces(METHODS["layered"], FRAME, FACES), cells * region, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "resnext50_32x4d"])

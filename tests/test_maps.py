@@ -86,11 +86,20 @@ def test_the_layered_map_is_let_through_by_the_region_head() -> None:
     crops = make_crops(2)
     _, maps = map_crops(member, batched(crops, 2))
     images = normalise(torch.from_numpy(np.stack([c.image for c in crops])), IMAGENET_MEAN, IMAGENET_STD)
+    penultimate = module.trunk(images).requires_grad_(True)
+    logits = module.head(module.tail(penultimate)).flatten()
+    gradient = torch.autograd.grad(logits.sum(), penultimate)[0]
     with torch.no_grad():
-        _, region = module.forward_with_region(images)
-    product = filter_by_last(torch.from_numpy(maps.penultimate), torch.from_numpy(maps.last)) * torch.sigmoid(region)
+        region = torch.sigmoid(module.forward_with_region(images)[1])
+        cells = (gradient * penultimate).sum(dim=1)
+    assert (maps.layered > 0).any()
+    assert maps.layered == pytest.approx((torch.relu(cells) * region).numpy(), abs=1e-6)
+
+
+def test_without_a_region_head_the_layered_map_is_the_mean_of_both_layers(member: LoadedMember) -> None:
+    _, maps = map_crops(member, batched(make_crops(2), 2))
+    product = filter_by_last(torch.from_numpy(maps.penultimate), torch.from_numpy(maps.last))
     assert maps.layered == pytest.approx(product.numpy(), abs=1e-6)
-    assert maps.layered.max() > 0
 
 
 def test_maps_change_when_weights_are_randomised() -> None:

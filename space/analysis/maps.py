@@ -6,9 +6,12 @@ and the head only, once for the whole batch. pytorch-grad-cam does the same in o
 backward per layer and rescales every map to its own maximum, which makes a genuine face glow like a
 forged one; that is why these maps are computed here.
 
-Where a member has a region head (a 1x1 convolution on the penultimate block, trained to find what was manipulated), the
-layered map is let through by its probability: heat where the logit reacts *and* the network places a manipulation. On
-registered twins of DFDC that moves the hottest spot into the manipulated region in 84 of 100 cases instead of 65.
+The layered map is the geometric mean of both. Where a member has a region head (a 1x1 convolution on the penultimate
+block, trained to find what was manipulated), it is what each penultimate cell adds to the logit (gradient x activation
+cell by cell: HiResCAM, Draelos and Carin 2020, arXiv 2011.08891), let through by the head's probability: heat where the
+logit reacts *and* the network places a manipulation. The gradient comes through the last block, so what that leaves out
+stays cold. On forgeries of a single part the forged part comes first in 42 of 100 cases, with the geometric mean let
+through alike in 31; on registered twins of DFDC 47 instead of 44 % of the heat lies on the manipulated region.
 
 All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
 contributions and the bias add up to the logit exactly; at the penultimate block they do to first order.
@@ -72,9 +75,10 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
         gradients = torch.autograd.grad(logits.sum(), [penultimate, last])
     with torch.no_grad():
         fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
-        layered = filter_by_last(fine, coarse)
         if isinstance(region := member.module.region, nn.Module):
-            layered = layered * torch.sigmoid(region(penultimate)[:, 0])
+            layered = locate(penultimate, gradients[0], torch.sigmoid(region(penultimate)[:, 0]))
+        else:
+            layered = filter_by_last(fine, coarse)
         contributions = (gradients[1] * last).sum(dim=1)  # exact where the head is linear, HiResCAM elsewhere
     results = (logits, fine, coarse, layered, contributions)
     return tuple(x.detach().float().cpu().numpy() for x in results)  # type: ignore[return-value]
@@ -86,8 +90,21 @@ def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
     return torch.relu((weights * activation).sum(dim=1))
 
 
+def locate(activation: Tensor, gradient: Tensor, region: Tensor) -> Tensor:
+    """The layered map of a member with a region head: what raises the logit where it places a manipulation.
+
+    Args:
+        activation, gradient: (n, C, h, w) of the penultimate block.
+        region: (n, h, w) in [0, 1].
+
+    Returns:
+        (n, h, w) >= 0.
+    """
+    return torch.relu((gradient * activation).sum(dim=1)) * region
+
+
 def filter_by_last(penultimate: Tensor, last: Tensor) -> Tensor:
-    """The layered map: fine where the coarse layer agrees.
+    """The layered map of a member without a region head: fine where the coarse layer agrees.
 
     The geometric mean of the penultimate map and the last one spread over its cells: zero where either is
     zero, and still in logit units per fine cell.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from space.analysis.maps import filter_by_last
+from space.analysis.maps import filter_by_last, locate
 from space.contract import F32, U8
 from space.lab.explain.views import FaceView, split_faces
 from space.models.member import find_linear
@@ -136,12 +136,23 @@ def draw_layered(combine: Callable[[Sequence[Tensor]], Tensor], *earlier: int) -
 
 
 def draw_service(view: FaceView, pixels: U8) -> F32:
-    """The service's layered map: the product, let through by the dense region head where there is one."""
+    """The service's layered map: what cells add to the logit where a region head is, else the product."""
 
     def draw(view: FaceView, batch: U8) -> Tensor:
         fine, coarse = read_layers(view, batch)
-        product = multiply([fine.grad_cam, coarse.grad_cam])
-        return product if view.region is None else product * _find_region(view, fine.activation)
+        if view.region is None:
+            return multiply([fine.grad_cam, coarse.grad_cam])
+        return locate(fine.activation, fine.gradient, _find_region(view, fine.activation))
+
+    return by_batch(view, pixels, draw)
+
+
+def draw_located_product(view: FaceView, pixels: U8) -> F32:
+    """The product of both layers, let through where the dense region head places the manipulation."""
+
+    def draw(view: FaceView, batch: U8) -> Tensor:
+        fine, coarse = read_layers(view, batch)
+        return multiply([fine.grad_cam, coarse.grad_cam]) * _find_region(view, fine.activation)
 
     return by_batch(view, pixels, draw)
 
