@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 
 from space.lab.explain.baselines import MeanMask, draw_centre, draw_random, draw_sobel
 from space.lab.explain.checks import STEPS, area_under, regions_of_equal_area
-from space.lab.explain.intervals import mean_by_source
+from space.lab.explain.intervals import estimate_by_source, mean_by_source
 from space.lab.explain.measures import (
     average_precision,
     overlap_at_equal_area,
@@ -134,6 +134,16 @@ def test_intervals_draw_sources_not_cases() -> None:
     assert wide.value == narrow.value == 0.5
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
     assert narrow.low < 0.5 < narrow.high
+
+
+def test_the_interval_of_a_mean_is_that_of_any_statistic() -> None:
+    rng = np.random.default_rng(3)
+    sources = [str(i) for i in rng.integers(12, size=90)]  # of unequal numbers
+    values = rng.normal(size=90) + np.array([int(name) for name in sources]) / 4
+    mean, found = mean_by_source(values, sources), estimate_by_source(lambda x: float(x.mean()), values, sources)
+    assert (mean.value, mean.n) == (found.value, found.n)
+    assert mean.low == pytest.approx(found.low, abs=0.1 * (found.high - found.low))
+    assert mean.high == pytest.approx(found.high, abs=0.1 * (found.high - found.low))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,12 @@ F64 = NDArray[np.float64]
 
 
 def mean_by_source(values: Sequence[float], sources: Sequence[str], *, n_draws: int = N_DRAWS) -> Estimate:
-    """The mean of values; see ``estimate_by_source``."""
-    return estimate_by_source(lambda x: float(x.mean()), values, sources, n_draws=n_draws)
+    """The mean of values as ``estimate_by_source`` gives it, from the sources' sums: all draws at once."""
+    table, codes = np.asarray(values, np.float64), _number(sources)
+    sums, counts = np.bincount(codes, weights=table), np.bincount(codes)
+    picks = np.random.default_rng(0).integers(len(sums), size=(n_draws, len(sums)))
+    low, high = np.percentile(sums[picks].sum(axis=1) / counts[picks].sum(axis=1), [2.5, 97.5])
+    return Estimate(float(table.mean()), float(low), float(high), len(table))
 
 
 def estimate_by_source(
@@ -31,12 +35,17 @@ def estimate_by_source(
         sources: n names.
     """
     table = np.asarray(values, np.float64)
-    codes = np.unique(np.asarray(sources), return_inverse=True)[1]
+    codes = _number(sources)
     rows = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
     rng = np.random.default_rng(0)  # the same values give the same interval
     drawn = (np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))]) for _ in range(n_draws))
     low, high = np.percentile([statistic(table[pick]) for pick in drawn], [2.5, 97.5])
     return Estimate(statistic(table), float(low), float(high), len(table))
+
+
+def _number(sources: Sequence[str]) -> NDArray[np.intp]:
+    """Each value's source as a number from 0."""
+    return np.asarray(np.unique(np.asarray(sources), return_inverse=True)[1], np.intp)
 
 
 def as_json(estimate: Estimate, digits: int = 4) -> dict[str, Any]:
