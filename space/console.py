@@ -113,13 +113,15 @@ def _moments(report: Report, lang: str, *, pictures: bool) -> Table:
     return table
 
 
-def _parts(parts: Iterable[PartSummary], lang: str) -> Table:
-    table = _table(lang, "", "cli.share", "cli.lift", "cli.distance")
+def _parts(parts: Sequence[PartSummary], lang: str) -> Table:
+    is_known = any(part.excess is not None for part in parts)
+    table = _table(lang, "", "cli.share", "cli.excess" if is_known else "cli.lift", "cli.distance")
     for part in parts:
+        times = part.excess if is_known else part.lift
         table.add_row(
             render(f"part.{part.name}.label", lang=lang),
             f"{part.share:.0%}",
-            f"{_number(part.lift, 1, lang)}x",
+            "" if times is None else f"{_number(times, 1, lang)}x",
             "" if part.distance is None else _number(part.distance, 2, lang),
         )
     return table

@@ -159,6 +159,7 @@ class PartHeat:
     distance: float | None  # inter-ocular units, hottest peaks to the part's nearest landmark; None without a peak
     logit: float | None = None  # what its cells of the last block add to the ensemble's logit; None: a head forbids it
     agreement: float | None = None  # share of the ensemble whose own maps name it, [0, 1]; None with one member
+    excess: float | None = None  # share of the face's heat / the usual share on genuine faces; None: unknown, outside
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ class PartSummary:
     n_frames: int | None = None  # usable frames in which it is among the compromising parts; None where not counted
     drop: float | None = None  # of the strongest moment's logit when the part is blurred; None where not tried
     verified: bool | None = None  # blurring it takes more than blurring parts that are not named; None with drop
+    excess: float | None = None  # mean over the evidence; None where not known
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ records = st.builds(
     heat_full_scale=st.floats(1, 10),
     heat_min=ratios.filter(lambda value: value < 1),
     metrics=metrics,
+    usual_shares=st.none() | st.dictionaries(words, st.floats(0.001, 1)).map(lambda pairs: tuple(pairs.items())),
 )
 
 
@@ -202,6 +203,9 @@ def test_card_is_read_strictly(tmp_path: Path, edit: Callable[[dict[str, Any]], 
         (lambda d: d.update(members=[["small"]]), "members[0]: 1 items, not 2"),
         (lambda d: d.update(members=[["a b", 1]]), "is not a name"),
         (lambda d: d.update(heat_min=0.5), "heat_min must lie in"),
+        (lambda d: d.update(usual_shares=[["nose", 0]]), "a usual share must lie in (0, 1]"),
+        (lambda d: d.update(usual_shares=[["nose", 0.1], ["nose", 0.2]]), "given twice"),
+        (lambda d: d.update(usual_shares={"nose": 0.1}), "usual_shares: not a list"),
     ],
 )
 def test_record_is_read_strictly(tmp_path: Path, edit: Callable[[dict[str, Any]], Any], complaint: str) -> None:

@@ -21,11 +21,14 @@ from space.service.page.html import HERE, STATIC
 from space.service.page.languages import Words
 from space.service.page.palette import heat_colour, lift_colour
 from space.service.page.report_html import list_boxes, number_views, tint_parts
-from space.service.page.timeline import MAX_BANDS, MIN_LABEL_GAP, draw_timeline, draw_zones
+from space.service.page.scale import Scale, draw_scale
+from space.service.page.timeline import MAX_BANDS, draw_timeline
 from space.settings import SHARED
 from tests.analyses import example_report, image_analysis, make_analysis
 
 THRESHOLDS = read_ensemble(SHIPPED / ENSEMBLE_FILE).thresholds
+SCALE = draw_scale(THRESHOLDS)
+PLAIN = Scale(())
 PARTS = [part["id"] for part in json.loads((SHARED / "parts.json").read_text(encoding="utf-8"))["parts"]]
 
 # --- the timeline -----------------------------------------------------------------------------
@@ -33,19 +36,19 @@ PARTS = [part["id"] for part in json.loads((SHARED / "parts.json").read_text(enc
 
 def test_points_lie_over_the_clip() -> None:
     report = example_report()
-    timeline = draw_timeline(report, THRESHOLDS)
+    timeline = draw_timeline(report, SCALE)
     assert timeline is not None
     for line, track in zip(timeline.lines, report.tracks, strict=True):
         assert [point.frame for point in line.points] == list(track.frames)
         for point in line.points:
             assert point.x == pytest.approx(100 * point.frame.time_s / report.source.duration_s)
-            assert point.y == pytest.approx(100 * (1 - point.frame.p_fake))
+            assert point.y == pytest.approx(SCALE.place(point.frame.p_fake))
     assert [time_s for _, time_s in timeline.seconds] == [0, report.source.duration_s / 2, report.source.duration_s]
 
 
 def test_points_lead_to_their_evidence() -> None:
     report = example_report()
-    timeline = draw_timeline(report, None)
+    timeline = draw_timeline(report, PLAIN)
     assert timeline is not None
     found = {point.moment: point.frame for line in timeline.lines for point in line.points if point.moment}
     assert sorted(found) == list(range(1, len(report.evidence) + 1))
@@ -55,7 +58,7 @@ def test_points_lead_to_their_evidence() -> None:
 
 def test_a_line_breaks_where_its_person_was_not_seen() -> None:
     report = example_report()
-    timeline = draw_timeline(report, None)
+    timeline = draw_timeline(report, PLAIN)
     assert timeline is not None
     indices = [frame.frame_index for frame in report.tracks[1].frames]
     assert indices == [0, 1, 2, 3, 4, 6, 7]
@@ -65,14 +68,14 @@ def test_a_line_breaks_where_its_person_was_not_seen() -> None:
 
 def test_bands_are_the_intervals_and_never_a_heap() -> None:
     report = example_report()
-    timeline = draw_timeline(report, None)
+    timeline = draw_timeline(report, PLAIN)
     assert timeline is not None
     assert len(timeline.bands) == 2
     low, high = report.tracks[0].verdict.interval or (0, 0)
     assert timeline.bands[0].y == pytest.approx(100 * (1 - high))
     assert timeline.bands[0].height == pytest.approx(100 * (high - low))
     crowd = replace(report, tracks=tuple(replace(report.tracks[0], id=i) for i in range(1, MAX_BANDS + 2)))
-    many = draw_timeline(crowd, None)
+    many = draw_timeline(crowd, PLAIN)
     assert many is not None
     assert many.bands == ()
     assert len(many.lines) == MAX_BANDS + 1
@@ -80,25 +83,49 @@ def test_bands_are_the_intervals_and_never_a_heap() -> None:
 
 @pytest.mark.parametrize("report", [image_analysis().report, make_analysis("not_applicable").report])
 def test_without_time_or_faces_there_is_no_timeline(report: Any) -> None:
-    assert draw_timeline(report, THRESHOLDS) is None
+    assert draw_timeline(report, SCALE) is None
 
 
-@given(edges=st.lists(st.floats(0, 1), min_size=3, max_size=3))
-def test_zones_tile_the_scale_and_their_names_keep_apart(edges: list[float]) -> None:
-    low, middle, high = sorted(edges)
-    zones = draw_zones(replace(THRESHOLDS, little_below=low, some_from=middle, strong_from=high))
-    assert [zone.code for zone in zones] == ["strong", "some", "inconclusive", "little"]
+EDGES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted)
+
+
+def scale_of(edges: list[float]) -> Scale:
+    low, middle, high = edges
+    return draw_scale(replace(THRESHOLDS, little_below=low, some_from=middle, strong_from=high))
+
+
+@given(edges=EDGES)
+def test_zones_tile_the_scale_and_have_room_for_their_names(edges: list[float]) -> None:
+    zones = scale_of(edges).zones
+    order = ["strong", "some", "inconclusive", "little"]
+    assert [zone.code for zone in zones] == [code for code in order if code in {zone.code for zone in zones}]
+    assert all(zone.high > zone.low for zone in zones)
     assert zones[0].y == pytest.approx(0)
     for above, below in pairwise(zones):
+        assert above.low == below.high
         assert above.y + above.height == pytest.approx(below.y, abs=1e-9)
     assert zones[-1].y + zones[-1].height == pytest.approx(100)
-    names = [zone.y + zone.height / 2 for zone in zones if zone.named]
-    assert all(b - a >= MIN_LABEL_GAP - 1e-9 for a, b in pairwise(names))
+    assert all(zone.height >= 15 for zone in zones)
 
 
-def test_without_thresholds_there_are_no_zones() -> None:
-    assert draw_zones(None) == ()
+@given(edges=EDGES, estimates=st.lists(st.floats(0, 1), min_size=2, max_size=8).map(sorted))
+def test_a_higher_estimate_never_lies_lower_and_each_lies_in_its_zone(
+    edges: list[float], estimates: list[float]
+) -> None:
+    scale = scale_of(edges)
+    places = [scale.place(estimate) for estimate in estimates]
+    assert places == sorted(places, reverse=True)
+    for estimate, place in zip(estimates, places, strict=True):
+        zone = next(zone for zone in scale.zones if estimate >= zone.low)
+        assert zone.y - 1e-9 <= place <= zone.y + zone.height + 1e-9
+    assert scale.place(1) == 0
+    assert scale.place(0) == pytest.approx(100)
+
+
+def test_without_thresholds_the_scale_is_in_proportion() -> None:
     assert isinstance(THRESHOLDS, Thresholds)
+    assert draw_scale(None) == PLAIN
+    assert [PLAIN.place(estimate) for estimate in (1, 0.75, 0)] == [0, 25, 100]
 
 
 # --- the face ---------------------------------------------------------------------------------
@@ -134,7 +161,12 @@ def test_a_part_is_tinted_where_its_area_does_not_explain_the_reaction(lift: flo
 def test_every_part_has_a_tint() -> None:
     parts = example_report().parts
     assert parts is not None
-    assert set(tint_parts(parts)) == set(PARTS)
+    tints = tint_parts(parts)
+    assert set(tints) == set(PARTS)
+    for part in parts.parts:
+        assert tints[part.name] == lift_colour(0.0 if part.excess is None else part.excess)
+    older = replace(parts, parts=tuple(replace(part, excess=None) for part in parts.parts))
+    assert tint_parts(older) == {part.name: lift_colour(part.lift) for part in parts.parts}
 
 
 # --- views and boxes --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -78,8 +79,10 @@ def innermost(mask: NDArray[np.bool_]) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def measure(heat: NDArray[np.floating], landmarks: F32 = LANDMARKS) -> dict[str, PartHeat]:
-    return {part.name: part for part in measure_parts(make_map(heat), landmarks)}
+def measure(
+    heat: NDArray[np.floating], landmarks: F32 = LANDMARKS, usual: Mapping[str, float] | None = None
+) -> dict[str, PartHeat]:
+    return {part.name: part for part in measure_parts(make_map(heat), landmarks, usual)}
 
 
 @st.composite

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from space.analysis.parts import (
+    FACE_PARTS,
     OUTSIDE,
     PART_NAMES,
     compromising_parts,
@@ -60,6 +61,47 @@ def test_what_is_named(shares: Mapping[str, float], named: tuple[str, ...]) -> N
     assert compromising_parts(parts[::-1]) == named
 
 
+USUAL = {name: 0.3 if name == "forehead" else 0.7 / 11 for name in FACE_PARTS}  # the forehead always draws attention
+
+
+def with_excess(shares: Mapping[str, float]) -> tuple[PartHeat, ...]:
+    on_face = 1 - shares.get(OUTSIDE, 0.0)
+    return tuple(
+        part if part.name == OUTSIDE else replace(part, excess=part.share / on_face / USUAL[part.name])
+        for part in parts_of(shares)
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "named"),
+    [
+        ({"forehead": 0.45, "mouth": 0.2}, ()),  # no more than usual on the one, little on the other
+        ({"forehead": 0.4, "mouth": 0.31}, ("mouth",)),
+        ({"forehead": 0.7}, ("forehead",)),
+        ({"left_brow": 0.2, "mouth": 0.3, "forehead": 0.3}, ("mouth", "left_brow")),
+        ({OUTSIDE: 0.4, "mouth": 0.2}, ("mouth",)),  # a third of the face's heat
+        ({OUTSIDE: 0.75, "mouth": 0.2}, (OUTSIDE,)),
+    ],
+)
+def test_what_parts_usually_draw_is_no_sign(shares: Mapping[str, float], named: tuple[str, ...]) -> None:
+    assert compromising_parts(with_excess(shares)) == named
+
+
+@given(st.dictionaries(st.sampled_from(list(FACE_PARTS)), st.floats(0.01, 0.08), max_size=6))
+def test_an_excess_is_the_share_over_the_usual_one(shares: dict[str, float]) -> None:
+    usual = {name: 1 / len(FACE_PARTS) for name in FACE_PARTS} | shares
+    heat = np.full((SIZE_PX, SIZE_PX), 2.0, np.float32)
+    heat[part_masks(IN_CROP, SIZE_PX)["nose"]] = 5.0
+    parts = measure(heat, usual=usual)
+    on_face = sum(part.share for part in parts.values() if part.name != OUTSIDE)
+    assert parts[OUTSIDE].excess is None
+    for name in FACE_PARTS:
+        assert parts[name].excess == pytest.approx(parts[name].share / on_face / usual[name])
+    assert {part.excess for part in measure(heat, usual={"nose": 0.1}).values()} == {None}, (
+        "of one part it says nothing"
+    )
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 2.5))
 def test_heat_without_a_place_names_nothing(seed: int, smoothness: float) -> None:
     face = ~part_masks(IN_CROP, SIZE_PX)[OUTSIDE]
@@ -83,7 +125,14 @@ def test_few_are_named_and_the_order_given_does_not_matter(heats: list[float], o
 @pytest.mark.parametrize(
     ("shares", "time_s", "name", "weak", "text_id", "words"),
     [
-        ({"mouth": 0.7}, 2.04, True, False, "evidence.localised", "At 2 s the models reacted mostly to the mouth."),
+        (
+            {"mouth": 0.7},
+            2.04,
+            True,
+            False,
+            "evidence.localised",
+            "2 s the models reacted most strongly to the mouth.",
+        ),
         ({"mouth": 0.7}, None, True, False, "evidence.localised.single", "the mouth"),
         ({"mouth": 0.4, "right_jaw": 0.25}, 0.0, True, False, "evidence.localised", "the right jaw line and the mouth"),
         ({}, 1.5, True, False, "evidence.diffuse", "At 1.5 s"),
@@ -131,7 +180,7 @@ def test_shares_are_averaged_by_heat() -> None:
 @pytest.mark.parametrize(
     ("moments", "name", "text_id", "named", "words"),
     [
-        ([{"mouth": 0.7}], True, "parts.localised.single", {"mouth"}, "mostly to the mouth."),
+        ([{"mouth": 0.7}], True, "parts.localised.single", {"mouth"}, "most strongly to the mouth."),
         ([{"mouth": 0.7}] * 2 + [{}], True, "parts.localised", {"mouth"}, "the mouth, in 2 of 3 moments"),
         ([{"mouth": 0.7}, {"nose": 0.7}], True, "parts.localised", {"mouth", "nose"}, "in 2 of 2 moments"),
         ([{"mouth": 0.7}] * 3, False, "parts.withheld", set(), "No part"),

@@ -12,13 +12,14 @@ import pytest
 import torch
 from skimage.data import astronaut
 
+from space.analysis.parts import FACE_PARTS
 from space.analysis.verdict import Combination
 from space.lab.evaluation.metrics import auc
 from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipes import Recipe
 from space.lab.training.result import predict_split
-from space.lab.training.ship import N_CAMERAS, score_genuine, ship_members
+from space.lab.training.ship import N_CAMERAS, read_genuine, score_genuine, ship_members
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import read_trained
 from space.models.cards import Card, EnsembleRecord, Params, Thresholds, read_card, write_record
@@ -91,6 +92,10 @@ def test_members_without_a_run_are_shipped_with_their_story(
     assert sum(ensemble.weights) == pytest.approx(1)
     levels = ensemble.record.thresholds
     assert 0 < levels.little_below <= levels.some_from <= levels.strong_from <= 1
+    usual = ensemble.record.usual
+    assert usual is not None
+    assert list(usual) == list(FACE_PARTS)
+    assert sum(usual.values()) == pytest.approx(1, abs=0.05)
     for path in cards:
         was, now = read_card(path), read_card(first / path.name)
         assert (now.recipe, now.images_seen, now.sha256) == (was.recipe, was.images_seen, was.sha256)
@@ -102,6 +107,7 @@ def test_members_without_a_run_are_shipped_with_their_story(
     again = load_ensemble(folder=second)
     assert again.record.thresholds == ensemble.record.thresholds, "what was shipped ships to the same"
     assert again.weights == ensemble.weights
+    assert again.record.usual == usual
 
 
 def test_thresholds_hold_for_what_other_cameras_make_of_genuine_faces(
@@ -113,11 +119,12 @@ def test_thresholds_hold_for_what_other_cameras_make_of_genuine_faces(
     write_record(draft, tmp_path / "ensemble.json")
     ensemble = load_ensemble(folder=tmp_path)
     combination = Combination(("one",), (1.0,), (CARD.calibration,), draft)
-    logits = score_genuine([genuine], ensemble, combination)
+    files = read_genuine([genuine])
+    logits = score_genuine(files, ensemble, combination)
     assert logits.shape == (10, 1 + N_CAMERAS)
     assert len(set(logits[:, 0])) == 1, "ten copies of one photo"
     assert len(set(logits[:, 1:].ravel())) == 10 * N_CAMERAS, "no two are seen alike"
-    assert (logits == score_genuine([genuine], ensemble, combination)).all(), "drawn from a seed"
+    assert (logits == score_genuine(files, ensemble, combination)).all(), "drawn from a seed"
 
 
 def test_one_name_stands_for_one_member(faces: tuple[Path, Path], genuine: Path, tmp_path: Path) -> None:

@@ -50,18 +50,21 @@ def _covered(mask: NDArray[np.bool_], n_cells: int) -> F32:
     return np.asarray(covered / np.outer(per_row, per_row), np.float32)
 
 
-def measure_agreement(face_map: FaceMap, shares: Mapping[str, float], landmarks_frame: F32) -> dict[str, float] | None:
+def measure_agreement(
+    face_map: FaceMap, shares: Mapping[str, float], landmarks_frame: F32, usual: Mapping[str, float] | None = None
+) -> dict[str, float] | None:
     """Part -> share of the ensemble, [0, 1], whose members' own layered maps name it; None with a single member.
 
     Args:
         shares: member -> its weight in the ensemble, sum 1.
+        usual: as for ``measure_parts``, of the ensemble's maps.
     """
     if len(face_map.members) < 2:
         return None
     agreement = dict.fromkeys(PART_NAMES, 0.0)
     for member, layers in face_map.members.items():
         own = FaceMap(crop=face_map.crop, layered=layers["layered"], members={})
-        for name in compromising_parts(measure_parts(own, landmarks_frame)):
+        for name in compromising_parts(measure_parts(own, landmarks_frame, usual)):
             agreement[name] += shares[member]
     return {name: min(1.0, share) for name, share in agreement.items()}
 

@@ -132,9 +132,9 @@ def show_evidence(
         picture = cut_crop(face.patch, face.box_xyxy, margin=source.picture_margin, input_px=settings.picture_px)
         face_map, heat, hottest = source.lay(position, face, picture)
         parts = add_findings(
-            measure_parts(face_map, face.landmarks),
+            measure_parts(face_map, face.landmarks, record.usual),
             source.attribute(position, face),
-            measure_agreement(face_map, source.shares, face.landmarks),
+            measure_agreement(face_map, source.shares, face.landmarks, record.usual),
         )
         may_name, is_too_weak = code in ("strong", "some"), hottest < record.heat_min
         sentence = describe_moment(
@@ -176,7 +176,8 @@ def name_parts_by_frame(
         picture = cut_crop(face.patch, face.box_xyxy, margin=source.picture_margin, input_px=COUNTING_PX)
         face_map = source.lay_layered(position, face, picture)
         is_too_weak = float(face_map.layered.max()) < record.heat_min
-        names.append(() if is_too_weak else compromising_parts(measure_parts(face_map, face.landmarks)))
+        parts = measure_parts(face_map, face.landmarks, record.usual)
+        names.append(() if is_too_weak else compromising_parts(parts))
     return tuple(names)
 
 

@@ -8,7 +8,8 @@ parts is the filled oval whatever the pose, and what is left is ``outside``. Lef
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -68,9 +69,10 @@ PEAK_FRACTION = 0.6  # of the highest peak: lower local maxima do not count
 
 MAX_NAMED = 3
 MIN_SHARE = 0.1  # of the heat on the face, for a part to be named
-MIN_CONTRAST = 2.0  # its lift / the median lift of the face's parts
-MIN_TOGETHER = 0.4  # of the heat on the face: "mostly" must hold
-MIN_OF_FIRST = 0.2  # share x lift / that of the first part named: less is spill
+MIN_CONTRAST = 2.0  # its excess; where that is not known, its lift / the median lift of the face's parts
+MIN_TOGETHER = 0.3  # of the heat on the face
+MIN_TOGETHER_BY_SIZE = 0.4  # the same where only size tells what is much for a part
+MIN_OF_FIRST = 0.2  # its rank / that of the first part named: less is spill
 MIN_OUTSIDE_SHARE = 0.5  # of all heat, for the surroundings to be named
 MIN_OUTSIDE_LIFT = 1.1  # and more than their area explains
 
@@ -120,7 +122,9 @@ def _signed_area(polygon: F32) -> float:
 # --- how much heat falls on them --------------------------------------------------------------
 
 
-def measure_parts(face_map: FaceMap, landmarks_frame: F32) -> tuple[PartHeat, ...]:
+def measure_parts(
+    face_map: FaceMap, landmarks_frame: F32, usual: Mapping[str, float] | None = None
+) -> tuple[PartHeat, ...]:
     """How much of a face's heat map falls on each part.
 
     A part's distance is that of the nearest of the hottest peaks to the nearest landmark of the part's
@@ -130,6 +134,7 @@ def measure_parts(face_map: FaceMap, landmarks_frame: F32) -> tuple[PartHeat, ..
     Args:
         face_map: raw magnitudes, finite and >= 0.
         landmarks_frame: (478, 2) of the same face, in the frame's pixels.
+        usual: part of the face -> its mean share of the face's heat on genuine faces; None: unknown, like its excess.
 
     Returns:
         Every part, by share, largest first. Shares add up to 1; where the map holds no heat, every share
@@ -148,7 +153,15 @@ def measure_parts(face_map: FaceMap, landmarks_frame: F32) -> tuple[PartHeat, ..
     peaks = _find_peaks(heat)
     total = float(heat.sum())
     parts = [_measure_part(name, mask, heat, total, peaks, landmarks, unit_px) for name, mask in masks.items()]
-    return tuple(sorted(parts, key=lambda part: -part.share))
+    return tuple(sorted(_add_excess(parts, usual or {}), key=lambda part: -part.share))
+
+
+def _add_excess(parts: Sequence[PartHeat], usual: Mapping[str, float]) -> Iterator[PartHeat]:
+    on_face = sum(part.share for part in parts if part.name != OUTSIDE)
+    is_known = on_face > 0 and usual.keys() >= FACE_PARTS.keys()
+    for part in parts:
+        is_on_face = part.name != OUTSIDE
+        yield replace(part, excess=part.share / on_face / usual[part.name]) if is_known and is_on_face else part
 
 
 def _measure_part(
@@ -211,13 +224,14 @@ def _middle(area: NDArray[np.bool_]) -> NDArray[np.intp]:
 def compromising_parts(parts: Sequence[PartHeat]) -> tuple[str, ...]:
     """The parts that deserve to be named, the strongest first.
 
-    A part of the face does when it holds at least ``MIN_SHARE`` of the face's heat and its lift is at least
-    ``MIN_CONTRAST`` times the median lift of the face's parts: hot in itself, and hotter than this face on
-    the whole. They are ranked by share x lift (mass x density: a small part with all the heat comes before
-    the large neighbour it spills into). Unless the first ``MAX_NAMED`` of them hold ``MIN_TOGETHER`` of the
-    face's heat, the map is diffuse and none is returned; of these, what falls short of ``MIN_OF_FIRST``
-    times the first one's rank is taken for spill and left out. ``outside`` is returned alone, when it holds
-    at least ``MIN_OUTSIDE_SHARE`` of all heat and more than its area explains.
+    A part of the face does when it holds at least ``MIN_SHARE`` of the face's heat and at least ``MIN_CONTRAST``
+    times what it usually holds on genuine faces: some parts draw the models' attention whether anything is wrong with
+    them or not. They are ranked by that excess. Where it is not known, the part's lift must be ``MIN_CONTRAST`` times
+    the median lift of the face's parts, and share x lift ranks (mass x density: a small part with all the heat comes
+    before the large neighbour it spills into). Unless the first ``MAX_NAMED`` of them hold ``MIN_TOGETHER``
+    (``MIN_TOGETHER_BY_SIZE``) of the face's heat, the map is diffuse and none is returned; of these, what falls short
+    of ``MIN_OF_FIRST`` times the first one's rank is taken for spill and left out. ``outside`` is returned alone, when
+    it holds at least ``MIN_OUTSIDE_SHARE`` of all heat and more than its area explains.
     """
     outside = [part for part in parts if part.name == OUTSIDE]
     if any(part.share >= MIN_OUTSIDE_SHARE and part.lift >= MIN_OUTSIDE_LIFT for part in outside):
@@ -226,16 +240,23 @@ def compromising_parts(parts: Sequence[PartHeat]) -> tuple[str, ...]:
     face_share = sum(part.share for part in face)
     if face_share == 0:
         return ()
-    typical_lift = float(np.median([part.lift for part in face]))
-    hot = [p for p in face if p.share >= MIN_SHARE * face_share and p.lift >= MIN_CONTRAST * typical_lift]
-    hot = sorted(hot, key=_rank, reverse=True)[:MAX_NAMED]
-    if sum(part.share for part in hot) < MIN_TOGETHER * face_share:
+    rank, contrast, together = _compare(face)
+    hot = [p for p in face if p.share >= MIN_SHARE * face_share and contrast[p.name] >= MIN_CONTRAST]
+    hot = sorted(hot, key=lambda part: rank[part.name], reverse=True)[:MAX_NAMED]
+    if sum(part.share for part in hot) < together * face_share:
         return ()
-    return tuple(part.name for part in hot if _rank(part) >= MIN_OF_FIRST * _rank(hot[0]))
+    return tuple(part.name for part in hot if rank[part.name] >= MIN_OF_FIRST * rank[hot[0].name])
 
 
-def _rank(part: PartHeat) -> float:
-    return part.share * part.lift
+def _compare(face: Sequence[PartHeat]) -> tuple[dict[str, float], dict[str, float], float]:
+    """What ranks the face's parts, how far each stands out, and how much of the heat those that do must hold."""
+    excess = {part.name: part.excess for part in face if part.excess is not None}
+    if len(excess) == len(face):
+        return excess, excess, MIN_TOGETHER
+    typical_lift = float(np.median([part.lift for part in face]))
+    rank = {part.name: part.share * part.lift for part in face}
+    contrast = {part.name: part.lift / typical_lift if typical_lift > 0 else np.inf for part in face}
+    return rank, contrast, MIN_TOGETHER_BY_SIZE
 
 
 def describe_moment(
@@ -309,6 +330,7 @@ def summarise_parts(
             n_frames=None if frames is None else sum(part.name in names for names in frames),
             drop=(drops or {}).get(part.name),
             verified=verified.get(part.name),
+            excess=part.excess,
         )
         for part in sorted(means, key=lambda part: -part.share)
     )
@@ -339,6 +361,7 @@ def _average_part(name: str, moments: Sequence[Evidence]) -> PartHeat:
         share=_weighted_mean((heat, part.share) for heat, part in found) or 0.0,
         lift=_weighted_mean((heat, part.lift) for heat, part in found) or 0.0,
         distance=_weighted_mean((heat, part.distance) for heat, part in found if part.distance is not None),
+        excess=_weighted_mean((heat, part.excess) for heat, part in found if part.excess is not None),
     )
 
 

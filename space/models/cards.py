@@ -201,6 +201,7 @@ class EnsembleRecord:
     heat_full_scale: float  # logit units per map cell that are drawn at full colour
     heat_min: float  # logit units per map cell; a map that stays below counts as no reaction
     metrics: tuple[Metric, ...]
+    usual_shares: tuple[tuple[str, float], ...] | None = None  # (part, its mean share of genuine faces' heat)
 
     def __post_init__(self) -> None:
         _require_name(self.name)
@@ -212,6 +213,14 @@ class EnsembleRecord:
         names = [name for name, _ in self.members]
         _require(len(set(names)) == len(names), "a member is named twice")
         _require(0 <= self.heat_min < self.heat_full_scale, "heat_min must lie in [0, heat_full_scale)")
+        parts = [part for part, _ in self.usual_shares or ()]
+        _require(len(set(parts)) == len(parts), "a part's usual share is given twice")
+        _require(all(0 < share <= 1 for _, share in self.usual_shares or ()), "a usual share must lie in (0, 1]")
+
+    @property
+    def usual(self) -> dict[str, float] | None:
+        """Part of the face -> its mean share of the face's heat on genuine faces; None: not known."""
+        return None if self.usual_shares is None else dict(self.usual_shares)
 
 
 # --- the JSON door ----------------------------------------------------------------------------

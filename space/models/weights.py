@@ -229,7 +229,8 @@ def load_ensemble(
     """Load the shipped ensemble, or other members under its thresholds.
 
     Other members, or other weights, are an ensemble named "custom": the record's calibration was
-    fitted to its own members, so the mean of their calibrated logits is taken as it is.
+    fitted to its own members, so the mean of their calibrated logits is taken as it is, and what its
+    maps usually show is not known.
 
     Args:
         members: (name or path of a card, weight > 0) pairs; None: the folder's own ensemble.
@@ -245,7 +246,9 @@ def load_ensemble(
         chosen = _find_chosen(members, folder)
         if not _is_same(chosen, own):
             named = tuple((read_card(path).name, weight) for path, weight in chosen.items())
-            record = replace(record, name=CUSTOM, members=named, calibration=UNCALIBRATED, metrics=())
+            record = replace(
+                record, name=CUSTOM, members=named, calibration=UNCALIBRATED, metrics=(), usual_shares=None
+            )
     loaded = tuple(load_member(path, device=device) for path in chosen)
     for member in loaded:
         fold_norms(member.module)

@@ -21,7 +21,7 @@ def test_the_card_explains(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     rig.wait_for_stage(job_id, "done")
     surface.wait_for_text("Strong signs")
     surface.open_card()
-    surface.wait_for_text("The models reacted mostly to", ".tt-card .tt-parts")
+    surface.wait_for_text("The models reacted most strongly to", ".tt-card .tt-parts")
     pictures = """function () {
       return [...this.querySelectorAll(".tt-thumbnail img")].map(({ naturalWidth, alt }) => [naturalWidth, alt]);
     }"""

@@ -117,7 +117,7 @@ def try_parts(harness: Harness, seen: Seen, heat: F32) -> dict[str, float] | Non
     Returns:
         Part -> fall, the named part first; None where the map names none.
     """
-    ranked = rank_parts(np.maximum(heat, 0), seen.parts)
+    ranked = rank_parts(np.maximum(heat, 0), seen.parts, harness.usual)
     if not ranked:
         return None
     regions = regions_of_equal_area(seen.parts, ranked[0])

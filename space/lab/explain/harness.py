@@ -65,6 +65,7 @@ class Harness:
     def __init__(self, ensemble: Ensemble, names: Sequence[str], *, seed: int = 0) -> None:
         self.ensemble = ensemble
         self.combination = combine(ensemble)
+        self.usual = ensemble.record.usual  # of the service's own map
         self.methods = [METHODS[name] for name in names]
         self._rng = np.random.default_rng(seed)
         self._priors: dict[str, MeanMask] = {}
@@ -148,8 +149,9 @@ class Harness:
             )
             drawn = {name: heats[i] for name, heats in maps.items()} | self._baselines(seen)
             for name, heat in drawn.items():
-                outcome.figures[name] = judge_map(heat, seen)
-                outcome.named[name] = next(iter(rank_parts(np.maximum(heat, 0), seen.parts)), "")
+                usual = self.usual if name == FIRST else None
+                outcome.figures[name] = judge_map(heat, seen, usual)
+                outcome.named[name] = next(iter(rank_parts(np.maximum(heat, 0), seen.parts, usual)), "")
             outcomes.append(outcome)
         return outcomes
 

@@ -104,7 +104,7 @@ def collect_interpretations(harness: Harness, out: Path, *, tries: int, count: i
         seen = cut_case(case, harness.ensemble)
         heat = harness.maps([seen], [METHODS[FIRST]])[FIRST][0]
         logit, genuine = (float(harness.logits([seen], genuine=g)[0]) for g in (False, True))
-        named = next(iter(rank_parts(heat, seen.parts)), "")
+        named = next(iter(rank_parts(heat, seen.parts, harness.usual)), "")
         share = round(share_inside(heat, seen.truth.filled), 4)
         is_hot_there = share >= MIN_LIFT * float(seen.truth.filled.mean())
         if named in case.parts and is_hot_there and logit > genuine:

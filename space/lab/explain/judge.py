@@ -16,12 +16,13 @@ from space.lab.explain.truths import TRUTHS
 Figures = dict[str, float]
 
 
-def judge_map(heat: F32, seen: Seen) -> Figures:
+def judge_map(heat: F32, seen: Seen, usual: Mapping[str, float] | None = None) -> Figures:
     """Figures of one map, each in [0, 1], larger is better.
 
     ``pointing/filled``, ``energy/filled``, ``iou/filled``, ``auprc/filled`` and so on for the band and the difference;
     a truth without a pixel has none. ``hit@1`` and ``hit@3``, where a part of the face was forged alone: whether one
-    of the first parts by share x lift is a forged one.
+    of the first parts by share x lift is a forged one; ``named@1`` and ``named@3``: by what the service names by, the
+    share over the usual one.
     """
     figures: Figures = {}
     heat = np.maximum(heat, 0)
@@ -33,18 +34,32 @@ def judge_map(heat: F32, seen: Seen) -> Figures:
             figures[f"iou/{name}"] = overlap_at_equal_area(heat, region)
             figures[f"auprc/{name}"] = average_precision(heat, region)
     if seen.case.parts:
-        ranked = rank_parts(heat, seen.parts)
-        figures["hit@1"] = float(bool(set(ranked[:1]) & seen.case.parts))
-        figures["hit@3"] = float(bool(set(ranked[:3]) & seen.case.parts))
+        for name, shares in (("hit", None), ("named", usual)):
+            if shares is not None or name == "hit":
+                ranked = rank_parts(heat, seen.parts, shares)
+                figures |= {f"{name}@{n}": float(bool(set(ranked[:n]) & seen.case.parts)) for n in (1, 3)}
     return figures
 
 
-def rank_parts(heat: F32, masks: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
-    """Parts of the face by share x lift, the strongest first, as the service ranks them; none without heat."""
-    ranks = {name: _rank(heat, mask) for name, mask in masks.items() if name != OUTSIDE and mask.any()}
+def rank_parts(
+    heat: F32, masks: Mapping[str, NDArray[np.bool_]], usual: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    """Parts of the face as the service ranks them, the strongest first; none without heat.
+
+    Args:
+        heat: (112, 112) >= 0.
+        masks: part -> (112, 112).
+        usual: part -> its usual share of the face's heat; None: ranked by share x lift.
+    """
+    ranks = {
+        name: _rank(heat, mask, usual[name] if usual else None)
+        for name, mask in masks.items()
+        if name != OUTSIDE and mask.any()
+    }
     return tuple(sorted((name for name, rank in ranks.items() if rank > 0), key=lambda name: -ranks[name]))
 
 
-def _rank(heat: F32, mask: NDArray[np.bool_]) -> float:
-    """Share x share / area: but for a factor of the whole map."""
-    return float(heat[mask].sum()) ** 2 / float(mask.sum())
+def _rank(heat: F32, mask: NDArray[np.bool_], usual: float | None) -> float:
+    """Share / usual share, or share x share / area: but for a factor of the whole map."""
+    mass = float(heat[mask].sum())
+    return mass**2 / float(mask.sum()) if usual is None else mass / usual

@@ -172,7 +172,7 @@ def write_page(document: Mapping[str, Any], examples: U8, path: Path) -> None:
     parts = [f"<p>{html.escape(name)}: {html.escape(members)}. {scale}</p>"]
     for group in (name for name in document["figures"] if "/" not in name):
         figures = document["figures"][group]
-        shown = [*SHOWN, *(("hit@1", "hit@3") if group == "part" else ())]
+        shown = [*SHOWN, *(("hit@1", "hit@3", "named@1", "named@3") if group == "part" else ())]
         parts.append(f"<h2>{group}: {document['n'][group]} cases</h2>")
         seen = document["logits"][group]["above_twin"]
         parts.append(f"<p>Forgeries scored above their twins: <b>{seen['value']:.3f}</b> {seen['interval']}.</p>")
@@ -231,6 +231,8 @@ def describe_study(document: Mapping[str, Any]) -> str:
     for group in (name for name in document["figures"] if "/" not in name):
         lines.append(f"{group} (n = {document['n'][group]})")
         for method, row in document["figures"][group].items():
-            shown = [f"{f} {row[f]['value']:.3f}" for f in (*SHOWN[:4], "hit@1", "hit@3") if f in row]
+            shown = [
+                f"{f} {row[f]['value']:.3f}" for f in (*SHOWN[:4], "hit@1", "hit@3", "named@1", "named@3") if f in row
+            ]
             lines.append(f"  {method:<26}" + "  ".join(shown))
     return "\n".join(lines)

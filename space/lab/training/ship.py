@@ -33,6 +33,7 @@ from space.lab.training.result import (
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import Trained, read_trained
 from space.lab.training.twins import IDENTITY
+from space.lab.training.usual import share_crops, share_faces, usual_shares
 from space.models.cards import (
     UNCALIBRATED,
     Card,
@@ -53,6 +54,7 @@ DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
 N_CAMERAS = 4  # that each genuine file is also seen by, for thresholds that hold elsewhere
 N_HEAT = 200  # faces of either kind
+N_USUAL = 400  # genuine faces of the data set whose heat tells what is usual
 HIGHEST = 0.1  # share of forged faces that are looked at where fewer are called "some"
 CELLS = 14  # side of the grid on which maps of members with other input sizes are added
 MOST_AGREE = 0.98  # share of held-out faces on which the members' spread does not count as disagreement
@@ -110,12 +112,17 @@ def ship_members(
     p_fake = calibration.p_fake(mean)
     write_record(draft, out / ENSEMBLE_FILE)
     ensemble = load_ensemble(folder=out)
-    outside = calibration.p_fake(score_genuine(genuine, ensemble, combination))
+    files = read_genuine(genuine)
+    outside = calibration.p_fake(score_genuine(files, ensemble, combination))
     labels = predictions.labels
     sets = [p_fake[fit & (labels == 0)], outside[:, 0], outside[:, 1:].ravel()]
     little, some, strong = verdict_levels(sets, p_fake[fit & (labels == 1)])
     spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
     full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
+    usual = [
+        share_crops(validation, _draw_names(predictions, fit & (labels == 0)), ensemble, combination.map_scales),
+        share_faces([face for faces in files for face in faces], ensemble, combination.map_scales),
+    ]
     thresholds = Thresholds(
         little_below=little,
         some_from=some,
@@ -135,6 +142,7 @@ def ship_members(
         heat_full_scale=full_scale / calibration.temperature,
         heat_min=heat_min / calibration.temperature,
         metrics=_ensemble_metrics(predictions, p_fake, fit, thresholds),
+        usual_shares=usual_shares(usual),
     )
     write_record(record, out / ENSEMBLE_FILE)
     return sorted(out.iterdir())
@@ -187,27 +195,31 @@ def _draft_record(cards: Sequence[Card], weights: Sequence[float], min_bits_per_
     )
 
 
-def score_genuine(folders: Sequence[Path], ensemble: Ensemble, combination: Combination) -> NDArray[np.float64]:
-    """The ensemble's uncalibrated logit of every genuine photo and clip in the calibration quarter.
+def read_genuine(folders: Sequence[Path]) -> list[list[Face]]:
+    """The usable faces of every genuine photo and clip in the calibration quarter.
 
-    A clip's is the mean over its usable faces. A file without a usable face, or that cannot be read, is
-    left out: it says nothing about false alarms.
+    A file without one, or that cannot be read, is left out: it says nothing about false alarms.
+    """
+    settings = Settings(n_frames=8)
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
+    chosen = [path for path in files if genuine_use(path.name) == "calibrate"]
+    with FaceFinder(settings.faces) as finder:
+        found = [[face for face in _read_faces(p, finder, settings.n_frames) if face.quality.usable] for p in chosen]
+    return [faces for faces in found if faces]
+
+
+def score_genuine(files: Sequence[Sequence[Face]], ensemble: Ensemble, combination: Combination) -> NDArray[np.float64]:
+    """The ensemble's uncalibrated logit of every file, which for a clip is the mean over its faces.
 
     Returns:
         (n, 1 + ``N_CAMERAS``): as the file is, and as other cameras and codecs would have left it.
     """
-    settings = Settings(n_frames=8)
     rng = np.random.default_rng(CALIBRATION_SEED)
-    files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
-    chosen = [path for path in files if genuine_use(path.name) == "calibrate"]
     rows = []
-    with FaceFinder(settings.faces) as finder:
-        for path in chosen:
-            faces = [face for face in _read_faces(path, finder, settings.n_frames) if face.quality.usable]
-            changes = [replace(draw_photometry(rng, 0.5, 1.0), flip=False) for _ in range(N_CAMERAS)]
-            if faces:
-                seen = [faces, *([_change_face(face, change) for face in faces] for change in changes)]
-                rows.append([float(combination.logits(score_faces(shown, ensemble)).mean()) for shown in seen])
+    for faces in files:
+        changes = [replace(draw_photometry(rng, 0.5, 1.0), flip=False) for _ in range(N_CAMERAS)]
+        seen = [faces, *([_change_face(face, change) for face in faces] for change in changes)]
+        rows.append([float(combination.logits(score_faces(shown, ensemble)).mean()) for shown in seen])
     return np.array(rows, np.float64).reshape(-1, 1 + N_CAMERAS)
 
 
@@ -233,6 +245,12 @@ def score_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, NDArray[
         crops = (cut_crop(f.patch, f.box_xyxy, margin=member.card.margin, input_px=member.card.input_px) for f in faces)
         raw[member.card.name] = score_crops(member, batched(crops, 8)).logits
     return raw
+
+
+def _draw_names(predictions: Predictions, among: NDArray[np.bool_]) -> list[str]:
+    """Up to ``N_USUAL`` faces."""
+    rows = np.random.default_rng(CALIBRATION_SEED).permutation(np.flatnonzero(among))[:N_USUAL]
+    return [predictions.names[i] for i in rows]
 
 
 def _heat_levels(

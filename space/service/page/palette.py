@@ -67,7 +67,7 @@ def lift_colour(lift: float) -> str:
     """The colour of a facial part: none where the reaction is what its area explains, or less.
 
     Args:
-        lift: share of the reaction / share of the area; the scale ends at ``FULL_LIFT``.
+        lift: share of the reaction / the share that is usual, or that of the area; the scale ends at ``FULL_LIFT``.
     """
     return heat_colour(min(1.0, max(0.0, (lift - 1) / (FULL_LIFT - 1))))
 

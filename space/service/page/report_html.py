@@ -13,7 +13,8 @@ from space.service.page.html import render_document, render_template
 from space.service.page.languages import Words
 from space.service.page.measured import Models, measured
 from space.service.page.palette import lift_colour
-from space.service.page.timeline import draw_timeline, draw_zones
+from space.service.page.scale import draw_scale
+from space.service.page.timeline import draw_timeline
 from space.texts import translate
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -33,7 +34,7 @@ def render_report(analysis: Analysis, *, lang: str, models: Models | None = None
     """
     report, words = analysis.report, Words(lang)
     record = models.record if models is not None and models.made(report.ensemble) else None
-    thresholds = record.thresholds if record else None
+    scale = draw_scale(record.thresholds if record else None)
 
     def say_measured(metric: Metric) -> str:
         return measured(metric, words)
@@ -45,8 +46,8 @@ def render_report(analysis: Analysis, *, lang: str, models: Models | None = None
         job=job,
         record=record or {"metrics": ()},
         picture=lambda name: data_uri(analysis.pictures[name]),
-        timeline=draw_timeline(report, thresholds),
-        zones=draw_zones(thresholds),
+        timeline=draw_timeline(report, scale),
+        scale=scale,
         views=number_views(report),
         tints=tint_parts(report.parts) if report.parts else {},
         boxes=json.dumps(list_boxes(report, words)),
@@ -91,8 +92,9 @@ def number_views(report: Report) -> dict[str, dict[str, str]]:
 
 
 def tint_parts(parts: PartsReport) -> dict[str, str]:
-    """Part -> colour of the heat scale."""
-    return {part.name: lift_colour(part.lift) for part in parts.parts}
+    """Part -> colour of the heat scale: how many times the usual reaction it drew, or else what its area explains."""
+    is_known = any(part.excess is not None for part in parts.parts)
+    return {part.name: lift_colour(part.excess or 0.0 if is_known else part.lift) for part in parts.parts}
 
 
 def list_boxes(report: Report, words: Words) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from space.contract import FrameVerdict, Report, TrackReport, VerdictCode
-from space.models.cards import Thresholds
+from space.service.page.scale import Scale
 
-MIN_LABEL_GAP = 8.0  # percent of the height between two zones' names, so that they do not overlap
 MAX_BANDS = 4  # more of them hide each other
 DASHES = ("", "7 4", "2 4", "10 4 2 4")  # one person after the other, so that no line is told by colour alone
 
@@ -46,52 +45,37 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Zone:
-    """What a range of estimates speaks for, as far as the thresholds alone decide."""
-
-    code: VerdictCode
-    y: float
-    height: float
-    named: bool  # whether there is room for its name
-
-
-@dataclass(frozen=True)
 class Timeline:
     """Everything of a clip, by person."""
 
     lines: tuple[Line, ...]
     bands: tuple[Band, ...]
-    zones: tuple[Zone, ...]  # from the top; empty where the thresholds are not known
     seconds: tuple[tuple[float, float], ...]  # x, time: marks along the foot
 
 
-def draw_timeline(report: Report, thresholds: Thresholds | None) -> Timeline | None:
-    """A clip's timeline; None where there is no time to lay anything over.
-
-    Args:
-        report: what was found.
-        thresholds: of the weights the report rests on; None if they are not at hand.
-    """
+def draw_timeline(report: Report, scale: Scale) -> Timeline | None:
+    """A clip's timeline; None where there is no time to lay anything over."""
     duration_s = report.source.duration_s
     if duration_s <= 0 or report.n_frames < 2 or not report.tracks:
         return None
     moments = {(moment.track, moment.frame_index): n for n, moment in enumerate(report.evidence, start=1)}
-    lines = tuple(_line(track, duration_s, moments, DASHES[i % len(DASHES)]) for i, track in enumerate(report.tracks))
-    bands = tuple(found for track in report.tracks if (found := _band(track, duration_s)))
+    lines = tuple(
+        _line(track, duration_s, moments, DASHES[i % len(DASHES)], scale) for i, track in enumerate(report.tracks)
+    )
+    bands = tuple(found for track in report.tracks if (found := _band(track, duration_s, scale)))
     return Timeline(
         lines=lines,
         bands=bands if len(bands) <= MAX_BANDS else (),
-        zones=draw_zones(thresholds),
         seconds=tuple(_seconds(duration_s)),
     )
 
 
-def _line(track: TrackReport, duration_s: float, moments: dict[tuple[int, int], int], dash: str) -> Line:
+def _line(track: TrackReport, duration_s: float, moments: dict[tuple[int, int], int], dash: str, scale: Scale) -> Line:
     points = tuple(
         Point(
             frame=frame,
             x=100 * min(frame.time_s / duration_s, 1.0),
-            y=100 * (1 - frame.p_fake),
+            y=scale.place(frame.p_fake),
             moment=moments.get((track.id, frame.frame_index)),
         )
         for frame in track.frames
@@ -105,29 +89,13 @@ def _strokes(points: Sequence[Point]) -> Iterator[str]:
         yield " ".join(f"{point.x:.2f},{point.y:.2f}" for _, point in run)
 
 
-def _band(track: TrackReport, duration_s: float) -> Band | None:
+def _band(track: TrackReport, duration_s: float, scale: Scale) -> Band | None:
     interval = track.verdict.interval
     if interval is None or len(track.frames) < 2:
         return None
     left, right = (100 * min(track.frames[i].time_s / duration_s, 1.0) for i in (0, -1))
-    low, high = interval
-    return Band(track.verdict.code, x=left, y=100 * (1 - high), width=right - left, height=100 * (high - low))
-
-
-def draw_zones(thresholds: Thresholds | None) -> tuple[Zone, ...]:
-    """The ranges of estimates as stripes, the strongest at the top."""
-    if thresholds is None:
-        return ()
-    edges = (1.0, thresholds.strong_from, thresholds.some_from, thresholds.little_below, 0.0)
-    codes: tuple[VerdictCode, ...] = ("strong", "some", "inconclusive", "little")
-    zones: list[Zone] = []
-    last_named = -MIN_LABEL_GAP
-    for code, high, low in zip(codes, edges[:-1], edges[1:], strict=True):
-        middle = 100 * (1 - (high + low) / 2)
-        is_named = middle - last_named >= MIN_LABEL_GAP
-        zones.append(Zone(code=code, y=100 * (1 - high), height=100 * (high - low), named=is_named))
-        last_named = middle if is_named else last_named
-    return tuple(zones)
+    low, high = (scale.place(edge) for edge in interval)
+    return Band(track.verdict.code, x=left, y=high, width=right - left, height=low - high)
 
 
 def _seconds(duration_s: float) -> Iterator[tuple[float, float]]:
