@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text as Words
 
 from space.contract import PartSummary, Report, Text, TrackReport, Verdict, VerdictCode
-from space.texts import load_texts, render, translate
+from space.texts import load_texts, render, translate, write_estimate
 
 INDENT = (0, 0, 0, 2)
 
@@ -98,8 +98,8 @@ def _estimate(verdict: Verdict, lang: str) -> tuple[str, str]:
     """The calibrated probability and its interval, as numbers between 0 and 1."""
     if verdict.p_fake is None:
         return "", ""
-    interval = "–".join(_number(bound, 2, lang) for bound in verdict.interval) if verdict.interval else ""
-    return _number(verdict.p_fake, 2, lang), interval
+    interval = "–".join(write_estimate(bound, lang=lang) for bound in verdict.interval) if verdict.interval else ""
+    return write_estimate(verdict.p_fake, lang=lang), interval
 
 
 def _moments(report: Report, lang: str, *, pictures: bool) -> Table:
@@ -109,7 +109,8 @@ def _moments(report: Report, lang: str, *, pictures: bool) -> Table:
     for moment in report.evidence:
         person = [render("cli.person", {"track": moment.track}, lang=lang)] if several else []
         picture = [moment.overlay] if pictures else []
-        table.add_row(_number(moment.p_fake, 2, lang), *person, translate(moment.sentence, lang=lang), *picture)
+        estimate, sentence = write_estimate(moment.p_fake, lang=lang), translate(moment.sentence, lang=lang)
+        table.add_row(estimate, *person, sentence, *picture)
     return table
 
 

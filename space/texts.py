@@ -51,6 +51,13 @@ def _say(value: Param, *, lang: str) -> str:
     return digits.replace(".", load_texts(lang)["number.decimal"])
 
 
+def write_estimate(p_fake: float, *, lang: str) -> str:
+    """An estimate in [0, 1] with two decimals, with three below 0.01 and above 0.99; it never reads as certainty."""
+    digits = 2 if 0.01 <= p_fake <= 0.99 else 3
+    shown = min(max(p_fake, 0.001), 0.999)
+    return f"{shown:.{digits}f}".replace(".", load_texts(lang)["number.decimal"])
+
+
 def join_words(text_ids: list[str], *, lang: str = FALLBACK_LANGUAGE) -> str:
     """Words of several text ids as one phrase."""
     texts = load_texts(lang)

@@ -18,7 +18,7 @@ from space.service.page.languages import Words, pick_language
 from space.service.page.palette import heat_gradient, load_palette, palette_css
 from space.service.page.report_html import data_uri
 from space.settings import SHARED
-from space.texts import languages, load_texts
+from space.texts import languages, load_texts, write_estimate
 from tests.node_modules import require_node_modules
 
 LANGUAGES = languages()
@@ -163,3 +163,21 @@ def test_styles_load_nothing() -> None:
 def test_only_pictures_we_make_are_shown(picture: bytes) -> None:
     with pytest.raises(ValueError, match="neither JPEG nor PNG"):
         data_uri(picture)
+
+
+@pytest.mark.parametrize(
+    ("p_fake", "words"),
+    [
+        (0.0, "0.001"),
+        (0.004, "0.004"),
+        (0.01, "0.01"),
+        (0.5, "0.50"),
+        (0.99, "0.99"),
+        (0.9906, "0.991"),
+        (0.99999, "0.999"),
+        (1.0, "0.999"),
+    ],
+)
+def test_an_estimate_never_reads_as_certainty(p_fake: float, words: str) -> None:
+    assert write_estimate(p_fake, lang="en") == words
+    assert write_estimate(p_fake, lang="ru") == words.replace(".", ",")

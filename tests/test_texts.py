@@ -337,13 +337,7 @@ def test_parts_are_joined_as_the_language_does(lang: str, parts: list[str], word
     ("lang", "sentence"),
     [
         ("en", "The models reacted most strongly to the mouth and the right jaw line, in 2 of 3 moments."),
-        (
-            "es",
-            (
-                "Los modelos reaccionaron con más fuerza ante la boca y la línea derecha de la mandíbula, "
-                "en 2 de 3 momentos."
-            ),
-        ),
+        ("es", "Los modelos reaccionaron más ante la boca y la línea derecha de la mandíbula, en 2 de 3 momentos."),
         ("ne", "मोडेलहरूले 3 मध्ये 2 क्षणमा मुख र दायाँ बङ्गाराको रेखामा सबैभन्दा बढी प्रतिक्रिया देखाए।"),
         ("ru", "Сильнее всего модели отреагировали здесь: рот и линия челюсти справа (моменты: 2 из 3)."),
     ],

@@ -61,7 +61,13 @@ def render_template(name: str, *, lang: str, **values: Any) -> str:
     words = Words(lang)
     template = _environment().get_template(name)
     return template.render(
-        lang=lang, t=words.t, say=words.say, number=words.number, percent=words.percent, **values
+        lang=lang,
+        t=words.t,
+        say=words.say,
+        number=words.number,
+        estimate=words.estimate,
+        percent=words.percent,
+        **values,
     ).strip()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from space.contract import Text
-from space.texts import FALLBACK_LANGUAGE, Param, languages, load_texts, render, translate
+from space.texts import FALLBACK_LANGUAGE, Param, languages, load_texts, render, translate, write_estimate
 
 _RANGE = re.compile(
     r"\s*([a-z]{1,8})(?:-[a-z0-9]{1,8})*\s*(?:;\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?", re.IGNORECASE
@@ -48,6 +48,10 @@ class Words:
     def number(self, value: float, digits: int = 0) -> str:
         """A number with the language's decimal mark."""
         return f"{value:.{digits}f}".replace(".", load_texts(self.lang)["number.decimal"])
+
+    def estimate(self, p_fake: float) -> str:
+        """An estimate in [0, 1]."""
+        return write_estimate(p_fake, lang=self.lang)
 
     def percent(self, share: float) -> str:
         """A share in [0, 1] as a whole percentage; what is above 0 never reads as 0."""

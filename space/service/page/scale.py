@@ -34,7 +34,7 @@ class Scale:
         """Percent from the top, 0 at an estimate of 1."""
         for zone in self.zones:
             if p_fake >= zone.low:
-                return zone.y + zone.height * (zone.high - p_fake) / (zone.high - zone.low)
+                return zone.y + zone.height * ((zone.high - p_fake) / (zone.high - zone.low))
         return 100 * (1 - p_fake)
 
 

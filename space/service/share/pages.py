@@ -142,6 +142,7 @@ def _render(template: str, place: Place, words: StoryWords, **values: Any) -> st
             t=words.t,
             say=words.say,
             number=words.number,
+            estimate=words.estimate,
             percent=words.percent,
             styles=styles(),
             languages=[(lang, StoryWords(lang).t("page.language.name")) for lang in languages()],
