@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from space.analysis.maps import map_crops
+from space.analysis.maps import gather, map_crops
 from space.contract import Crop
 from space.lab.cli import app
 from space.lab.explain.layers import (
@@ -37,7 +37,7 @@ from tests.explained import SIDE, make_faces, tiny_member
 EXAMPLES = PROJECT_ROOT / "space" / "service" / "page" / "examples"
 FRAME, SEQUENCE = tiny_member(), tiny_member(sequence=True)
 FACES = make_faces(3)
-UNFIT = ("cam", "region", "located-product", "located-last")  # for sequence members
+UNFIT = ("cam", "region", "located-cells", "located-product", "located-last")  # for sequence members
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "shap" else name for name in METHODS]  # it compiles
 
 
@@ -105,8 +105,10 @@ def test_located_heat_is_let_through_by_the_region_head() -> None:
 def test_the_service_s_map_is_what_cells_add_where_the_region_head_agrees() -> None:
     ((view, faces),) = view_faces(FRAME, FACES)
     cells = read_layers(view, faces)[0].contributions.clamp_min(0).numpy()
-    region = explain_faces(METHODS["region"], FRAME, FACES)
-    np.testing.assert_allclose(explain_faces(METHODS["layered"], FRAME, FACES), cells * region, rtol=1e-4, atol=1e-7)
+    found = cells * explain_faces(METHODS["region"], FRAME, FACES)
+    np.testing.assert_allclose(explain_faces(METHODS["located-cells"], FRAME, FACES), found, rtol=1e-4, atol=1e-7)
+    gathered = gather(torch.from_numpy(found)).numpy()
+    np.testing.assert_allclose(explain_faces(METHODS["layered"], FRAME, FACES), gathered, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "resnext50_32x4d"])

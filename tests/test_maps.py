@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from space.analysis.maps import LAYERS, face_maps, filter_by_last, lay_maps, map_crops, total_heat
+from space.analysis.maps import LAYERS, face_maps, filter_by_last, gather, lay_maps, map_crops, total_heat
 from space.analysis.scores import batched, score_crops
 from space.contract import Crop
 from space.models.cards import Params
@@ -93,7 +93,21 @@ def test_the_layered_map_is_let_through_by_the_region_head() -> None:
         region = torch.sigmoid(module.forward_with_region(images)[1])
         cells = (gradient * penultimate).sum(dim=1)
     assert (maps.layered > 0).any()
-    assert maps.layered == pytest.approx((torch.relu(cells) * region).numpy(), abs=1e-6)
+    assert maps.layered == pytest.approx(gather(torch.relu(cells) * region).numpy(), abs=1e-6)
+
+
+def test_heat_gathers_where_neighbours_agree() -> None:
+    cells = torch.zeros(3, 14, 14)
+    cells[0, 3:6, 3:6] = 1.0  # a place
+    cells[0, 10, 10] = 1.5  # a hotter cell on its own
+    cells[1] = 2.0
+    found = gather(cells)
+    assert found.sum(dim=(1, 2)) == pytest.approx(cells.sum(dim=(1, 2)))
+    assert divmod(int(found[0].argmax()), 14) == (4, 4)
+    assert found[0, 2:7, 2:7].sum() > 0.9 * cells[0].sum() > cells[0, 2:7, 2:7].sum()
+    assert found[1].numpy() == pytest.approx(np.full((14, 14), 2.0))
+    assert not found[2].any()
+    assert gather(torch.ones(1, 1, 1)).item() == pytest.approx(1)
 
 
 def test_without_a_region_head_the_layered_map_is_the_mean_of_both_layers(member: LoadedMember) -> None:

@@ -31,6 +31,8 @@ from space.models.member import find_linear, normalise
 from space.models.weights import LoadedMember
 
 LAYERS = ("penultimate", "last", "layered")
+GATHER_SIGMA = 1.0  # cells
+GATHER_REACH = 2  # cells on either side
 
 
 def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[MemberScores, MemberMaps]:
@@ -100,7 +102,28 @@ def locate(activation: Tensor, gradient: Tensor, region: Tensor) -> Tensor:
     Returns:
         (n, h, w) >= 0.
     """
-    return torch.relu((gradient * activation).sum(dim=1)) * region
+    return gather(torch.relu((gradient * activation).sum(dim=1)) * region)
+
+
+def gather(cells: Tensor) -> Tensor:
+    """Heat moved to where neighbouring cells agree: smoothed over a cell, squared, and scaled to the sum it had.
+
+    Gradients of single cells are noisy; what holds of a place holds of its neighbours, too.
+
+    Args:
+        cells: (n, h, w) >= 0.
+
+    Returns:
+        (n, h, w) >= 0 with each map's sum.
+    """
+    reach = torch.arange(-GATHER_REACH, GATHER_REACH + 1, dtype=cells.dtype, device=cells.device)
+    bell = torch.exp(-reach.square() / (2 * GATHER_SIGMA**2))
+    bell = bell / bell.sum()
+    padded = nn.functional.pad(cells[:, None], (GATHER_REACH,) * 4, mode="replicate")
+    smooth = nn.functional.conv2d(nn.functional.conv2d(padded, bell[None, None, None]), bell[None, None, :, None])
+    squares = smooth[:, 0].square()
+    sums = squares.sum(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(cells.dtype).tiny)
+    return squares * (cells.sum(dim=(1, 2), keepdim=True) / sums)
 
 
 def filter_by_last(penultimate: Tensor, last: Tensor) -> Tensor:

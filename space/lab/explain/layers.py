@@ -147,6 +147,17 @@ def draw_service(view: FaceView, pixels: U8) -> F32:
     return by_batch(view, pixels, draw)
 
 
+def draw_located_cells(view: FaceView, pixels: U8) -> F32:
+    """What cells add to the logit, let through by the dense region head, each cell for itself."""
+
+    def draw(view: FaceView, batch: U8) -> Tensor:
+        fine, _ = read_layers(view, batch)
+        cells = torch.relu((fine.gradient * fine.activation).sum(dim=1))
+        return cells * _find_region(view, fine.activation)
+
+    return by_batch(view, pixels, draw)
+
+
 def draw_located_product(view: FaceView, pixels: U8) -> F32:
     """The product of both layers, let through where the dense region head places the manipulation."""
 

@@ -14,6 +14,7 @@ from space.lab.explain.layers import (
     draw_cam,
     draw_grad_cam,
     draw_layered,
+    draw_located_cells,
     draw_located_last,
     draw_located_product,
     draw_mean_saliency,
@@ -65,13 +66,19 @@ def _has_region(view: FaceView) -> bool:
 def _own() -> list[Method]:
     return [
         Method(
-            "layered", "penultimate x region head; without one, penultimate filtered by last", draw_service, "logit"
+            "layered",
+            "penultimate x region head, gathered; without such a head, penultimate filtered by last",
+            draw_service,
+            "logit",
         ),
         Method("layered-product", "penultimate filtered by last: product", draw_layered(multiply), "logit"),
         Method("layered-gate", "penultimate filtered by last: gate", draw_layered(gate), "logit"),
         Method("layered-3", "product of three layers, from stride 8", draw_layered(multiply, STRIDES[1]), "logit"),
         Method("layered-4", "product of four layers, from stride 4", draw_layered(multiply, *STRIDES), "logit"),
         Method("layered-gate-3", "gate of three layers, from stride 8", draw_layered(gate, STRIDES[1]), "logit"),
+        Method(
+            "located-cells", "penultimate x region head, cell by cell", draw_located_cells, "logit", fits=_has_region
+        ),
         Method("located-product", "that product x dense region head", draw_located_product, "logit", fits=_has_region),
         Method("located-last", "last block x dense region head", draw_located_last, "logit", fits=_has_region),
         Method("grad-cam", "Grad-CAM, last block", draw_grad_cam(1), "logit"),
