@@ -161,6 +161,10 @@ def test_one_command_writes_figures_and_a_page(files: tuple[Path, Path], tmp_pat
             found = table["layered"][figure]
             assert found["interval"][0] <= found["value"] <= found["interval"][1]
     assert document["leads"]["part"]["mean-mask"]["auprc/filled"]["n"] == len(PART_KINDS)
+    leads = document["by_lead"]["part"]
+    assert sum(row["n"] for row in leads) == len(PART_KINDS)
+    assert [row["lead"][0] for row in leads] == sorted(row["lead"][0] for row in leads)
+    assert all("pointing/filled" in row["figures"] for row in leads)
     assert document["genuine_heat"]["twins"]["layered"]["ratio"]["value"] >= 0
     assert document["checks"]["curves"]["methods"].keys() == {"layered", "grad-cam", "mean-mask", "random"}
     assert document["checks"]["named_part"]["largest"]["n"] == len(PART_KINDS)

@@ -181,6 +181,10 @@ def write_page(document: Mapping[str, Any], examples: U8, path: Path) -> None:
         compared = list(dict.fromkeys(name for row in leads.values() for name in row))
         parts.append(f"<h3>Lead of {FIRST} over each, case by case</h3>")
         parts.append(_table(compared, {m: [row.get(f) for f in compared] for m, row in leads.items()}, baselines))
+        parts.append(f"<h3>{FIRST} by how far a forgery was scored above its twin (logits)</h3>")
+        by_lead = document["by_lead"][group]
+        rows = {f"{low:+.2f} to {high:+.2f}": row for row in by_lead for low, high in [row["lead"]]}
+        parts.append(_table(shown, {lead: [row["figures"].get(f) for f in shown] for lead, row in rows.items()}, []))
     parts.append("<h2>Raw heat, genuine / forged</h2>")
     for group, found in document["genuine_heat"].items():
         parts.append(_table([f"{group}: ratio of medians"], {m: [row["ratio"]] for m, row in found.items()}, []))

@@ -36,6 +36,7 @@ from space.lab.explain.report import (
     group_outcomes,
     summarise_lists,
     tabulate,
+    tabulate_by_lead,
 )
 from space.lab.training.pairs import TwinData
 from space.models.weights import Ensemble
@@ -99,6 +100,7 @@ def explain_cases(
         "logits": {name: describe_logits(rows) for name, rows in groups.items()},
         "figures": {name: tabulate(rows) for name, rows in groups.items()},
         "leads": {name: compare(rows) for name, rows in groups.items()},
+        "by_lead": {name: tabulate_by_lead(rows) for name, rows in groups.items() if "/" not in name},
         "genuine_heat": {name: compare_heat(rows) for name, rows in groups.items() if "/" not in name},
     }
     if PART in groups:
