@@ -48,7 +48,7 @@ from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.5"
+VERSION = "0.6"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
