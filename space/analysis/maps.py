@@ -10,8 +10,9 @@ The layered map is the geometric mean of both. Where a member has a region head 
 block, trained to find what was manipulated), it is what each penultimate cell adds to the logit (gradient x activation
 cell by cell: HiResCAM, Draelos and Carin 2020, arXiv 2011.08891), let through by the head's probability: heat where the
 logit reacts *and* the network places a manipulation. The gradient comes through the last block, so what that leaves out
-stays cold. On forgeries of a single part the forged part comes first in 42 of 100 cases, with the geometric mean let
-through alike in 31; on registered twins of DFDC 47 instead of 44 % of the heat lies on the manipulated region.
+stays cold. Single cells' gradients are noisy, so heat is gathered where neighbours agree. On 800 forgeries of a single
+part the hottest point lies on the forged region in 66 of 100 cases, without gathering in 61, with Grad-CAM of the
+penultimate block in 27, with the region head alone in 53.
 
 All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
 contributions and the bias add up to the logit exactly; at the penultimate block they do to first order.

@@ -143,7 +143,7 @@ def correlate_under_randomising(
 ) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Stage, and method -> Spearman of each case's map before and after that stage and those above are randomised.
 
-    The cascade of Adebayo et al. 2018 (arXiv 1810.03292): head, then tail as well, then all of the network.
+    The cascade of Adebayo et al. 2018 (arXiv 1810.03292): the heads, then tail as well, then all of the network.
     """
     for stop in range(1, len(STAGES) + 1):
         members = tuple(_randomise(m, STAGES[:stop], seed=seed) for m in harness.ensemble.members)
@@ -174,5 +174,5 @@ def _randomise(member: LoadedMember, stages: Sequence[str], *, seed: int) -> Loa
 
 def _parts_of(module: nn.Module, stage: str) -> Iterator[nn.Module]:
     yield module.get_submodule(stage)
-    if stage == "head" and hasattr(module, "lstm"):
-        yield module.get_submodule("lstm")
+    beside = {"lstm", "region"} if stage == "head" else set()  # what stands at the top beside the head
+    yield from (child for name, child in module.named_children() if name in beside)
