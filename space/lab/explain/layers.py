@@ -152,8 +152,7 @@ def draw_located_cells(view: FaceView, pixels: U8) -> F32:
 
     def draw(view: FaceView, batch: U8) -> Tensor:
         fine, _ = read_layers(view, batch)
-        cells = torch.relu((fine.gradient * fine.activation).sum(dim=1))
-        return cells * _find_region(view, fine.activation)
+        return fine.contributions.clamp_min(0) * _find_region(view, fine.activation)
 
     return by_batch(view, pixels, draw)
 
