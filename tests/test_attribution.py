@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from space.analysis.attribution import attribute_parts, measure_agreement, share_by_layer
 from space.analysis.crops import cut_crop, cut_patch, invert, square_box, transform_points
 from space.analysis.evidence import summarise
+from space.analysis.named_parts import summarise_parts
 from space.analysis.occlusion import blur_part, measure_drops
-from space.analysis.parts import OUTSIDE, PART_NAMES, part_masks, summarise_parts
+from space.analysis.parts import OUTSIDE, PART_NAMES, part_masks
 from space.analysis.pipeline import check_file
 from space.analysis.verdict import Combination
 from space.contract import Crop, Evidence, Face, FaceMap, PartHeat, Quality

@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 
 from space.analysis import parts as steps
 from space.analysis.crops import compose, invert, scale_box, square_box, transform_points
-from space.analysis.parts import (
-    FACE_OVAL,
-    FACE_PARTS,
-    OUTSIDE,
-    PART_NAMES,
-    compromising_parts,
-    measure_parts,
-    part_masks,
-)
+from space.analysis.named_parts import compromising_parts
+from space.analysis.parts import FACE_OVAL, FACE_PARTS, OUTSIDE, PART_NAMES, measure_parts, part_masks
 from space.contract import F32, Crop, FaceMap, PartHeat
 from space.settings import SHARED
 

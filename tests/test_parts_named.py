@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.analysis.parts import (
-    FACE_PARTS,
-    OUTSIDE,
-    PART_NAMES,
-    compromising_parts,
-    describe_moment,
-    part_masks,
-    summarise_parts,
-)
+from space.analysis.named_parts import compromising_parts, describe_moment, leading_parts, summarise_parts
+from space.analysis.parts import FACE_PARTS, OUTSIDE, PART_NAMES, part_masks
 from space.contract import Evidence, PartHeat
 from space.texts import make_text
 from tests.test_parts import IN_CROP, SIZE_PX, measure
@@ -150,6 +143,44 @@ def test_a_moment_is_described(
     text = describe_moment(parts_of(shares), time_s=time_s, name_compromising=name, is_too_weak=weak)
     assert text.id == text_id
     assert words in text.en
+
+
+def usual_but(excess: Mapping[str, float]) -> tuple[PartHeat, ...]:
+    """A map as on genuine faces, but for the excess of some parts, whose shares are large enough to be named."""
+    large = {"nose": 0.15, "mouth": 0.15, "left_eye": 0.12}
+    shares = dict.fromkeys(FACE_PARTS, (1 - sum(large.values())) / (len(FACE_PARTS) - len(large))) | large
+    parts = (PartHeat(name, share, 1.0, 0.5, excess=excess.get(name, 1.0)) for name, share in shares.items())
+    return (*parts, PartHeat(OUTSIDE, 0.0, 0.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("excess", "leading"),
+    [
+        ({}, ()),
+        ({"nose": 1.5}, ("nose",)),
+        ({"nose": 1.2}, ()),
+        ({"nose": 1.3, "mouth": 1.9, "left_eye": 1.8}, ("mouth", "left_eye")),
+        ({"chin": 3.0}, ()),  # too little of the heat
+    ],
+)
+def test_a_map_of_the_whole_face_tells_what_draws_more_than_usual(
+    excess: Mapping[str, float], leading: tuple[str, ...]
+) -> None:
+    parts = usual_but(excess)
+    assert compromising_parts(parts) == ()
+    assert leading_parts(parts) == leading
+    text = describe_moment(parts, time_s=None, name_compromising=True)
+    assert text.id == ("evidence.leading.single" if leading else "evidence.diffuse.single")
+    assert text.params == ({"parts": [f"part.{name}" for name in leading]} if leading else {})
+    evidence = [replace(moment({"mouth": 0.7}), parts=parts)]
+    summary = summarise_parts(evidence, name_compromising=True)
+    assert summary.sentence.id == ("parts.leading" if leading else "parts.diffuse")
+    assert not any(part.compromising for part in summary.parts)
+    assert summarise_parts(evidence, name_compromising=False).sentence.id == "parts.withheld"
+
+
+def test_a_map_of_the_whole_face_leads_to_no_part_where_the_usual_is_unknown() -> None:
+    assert leading_parts(parts_of({"mouth": 0.25})) == ()
 
 
 def test_a_moment_without_heat_is_too_weak() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis.crops import invert, transform_points
-from space.analysis.parts import PART_NAMES, compromising_parts, measure_parts, part_masks
+from space.analysis.named_parts import compromising_parts
+from space.analysis.parts import PART_NAMES, measure_parts, part_masks
 from space.contract import F32, Crop, FaceMap, PartHeat
 
 

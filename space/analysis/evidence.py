@@ -12,14 +12,8 @@ from space.analysis import render
 from space.analysis.attribution import add_findings, attribute_parts, measure_agreement, share_by_layer
 from space.analysis.crops import cut_crop, invert, transform_points
 from space.analysis.maps import LAYERS, face_maps, lay_maps, total_heat
-from space.analysis.parts import (
-    OUTSIDE,
-    compromising_parts,
-    describe_moment,
-    measure_parts,
-    part_masks,
-    summarise_parts,
-)
+from space.analysis.named_parts import compromising_parts, describe_moment, summarise_parts
+from space.analysis.parts import OUTSIDE, measure_parts, part_masks
 from space.analysis.verdict import TrackScores, TrackVerdict, sigmoid
 from space.contract import (
     Crop,
