@@ -15,7 +15,9 @@ part the hottest point lies on the forged region in 66 of 100 cases, without gat
 penultimate block in 27, with the region head alone in 53.
 
 All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
-contributions and the bias add up to the logit exactly; at the penultimate block they do to first order.
+contributions and the bias add up to the logit exactly; at the penultimate block they do to first order. Where the
+logit is held against that of the face without fine detail, so are they, cell by cell; the maps are those of the face
+as it is.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
-from space.models.member import find_linear, normalise
+from space.models.cards import DetailReference
+from space.models.member import drop_detail, find_linear, normalise
 from space.models.weights import LoadedMember
 
 LAYERS = ("penultimate", "last", "layered")
@@ -57,11 +60,12 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
         arrays = {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(names)}
     scores = MemberScores(member=member.card.name, logits=arrays["logits"])
     linear = find_linear(member.module.head)
+    share = member.module.reference.share if isinstance(member.module.reference, DetailReference) else 0.0
     maps = MemberMaps(
         member=member.card.name,
         **{layer: arrays[layer] for layer in LAYERS},
         contributions=None if linear is None else arrays["contributions"],
-        bias=None if linear is None else float(linear.bias[0]),
+        bias=None if linear is None else float(linear.bias[0]) * (1 - share),
     )
     return scores, maps
 
@@ -83,6 +87,10 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
         else:
             layered = filter_by_last(fine, coarse)
         contributions = (gradients[1] * last).sum(dim=1)  # exact where the head is linear, HiResCAM elsewhere
+        if isinstance(reference := member.module.reference, DetailReference):
+            plain = member.module.tail(member.module.trunk(drop_detail(images, reference.detail_px)))
+            logits = logits - reference.share * member.module.head(plain).flatten()
+            contributions = contributions - reference.share * (gradients[1] * plain).sum(dim=1)
     results = (logits, fine, coarse, layered, contributions)
     return tuple(x.detach().float().cpu().numpy() for x in results)  # type: ignore[return-value]
 

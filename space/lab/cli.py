@@ -13,6 +13,7 @@ from rich.console import Console
 from space.lab.cli_evaluation import card, compare, evaluate
 
 if TYPE_CHECKING:
+    from space.models.cards import DetailReference
     from space.models.weights import Ensemble
 
 app = typer.Typer(help="Make data, train and evaluate members.", no_args_is_help=True)
@@ -191,6 +192,10 @@ def ship(
     served: Annotated[
         list[str] | None, typer.Option(help="NAME=PX: a member's input in service, if not what it was trained on.")
     ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PX:SHARE: take that share of the logit of a PX times PX version off a member's."),
+    ] = None,
 ) -> None:
     """Write weights, cards and the ensemble's record from finished runs and earlier members."""
     from space.lab.training.ship import ship_members
@@ -199,10 +204,26 @@ def ship(
     if any(not px.isdecimal() or int(px) % 32 for _, _, px in pairs):
         raise typer.BadParameter("--served takes NAME=PX, PX a multiple of 32")
     sizes = {name: int(px) for name, _, px in pairs}
-    for path in ship_members(
-        members, data, twins, genuine, out, min_bits_per_pixel=min_bits_per_pixel, served_px=sizes
-    ):
+    references = dict(_read_reference(entry) for entry in reference or [])
+    shipped = ship_members(
+        *(members, data, twins, genuine, out),
+        min_bits_per_pixel=min_bits_per_pixel,
+        served_px=sizes,
+        references=references,
+    )
+    for path in shipped:
         typer.echo(path)
+
+
+def _read_reference(entry: str) -> tuple[str, DetailReference]:
+    from space.models.cards import DetailReference
+
+    name, _, rest = entry.partition("=")
+    detail_px, _, share = rest.partition(":")
+    try:
+        return name, DetailReference(int(detail_px), float(share))
+    except ValueError as error:
+        raise typer.BadParameter("--reference takes NAME=PX:SHARE, a share in (0, 1]") from error
 
 
 @app.command()

@@ -112,6 +112,22 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class DetailReference:
+    """What a logit is held against: that of the same face without fine detail.
+
+    What a network makes of clothes, light and surroundings is still there without detail; what forging leaves behind is
+    not. Taking a share of it off the logit leaves more of the latter.
+    """
+
+    detail_px: int  # side of the square that a crop is shrunk to and enlarged again from
+    share: float  # of that logit which is taken off, (0, 1]
+
+    def __post_init__(self) -> None:
+        _require(self.detail_px > 0, "detail_px must be positive")
+        _require(0 < self.share <= 1, "a share lies in (0, 1]")
+
+
+@dataclass(frozen=True)
 class Params:
     """What an architecture can be told. None: as published for that architecture."""
 
@@ -120,6 +136,7 @@ class Params:
     hidden: int | None = None  # LSTM units; sequence members only
     bn_eps: float | None = None  # of every batch norm; 1e-3 in networks that come from TensorFlow
     padding: Padding = "symmetric"  # "same": TensorFlow's, which pads odd pixels at the bottom right
+    reference: DetailReference | None = None  # frame members only; not used in training
 
     def __post_init__(self) -> None:
         _require(self.dropout is None or 0 <= self.dropout < 1, "dropout must lie in [0, 1)")

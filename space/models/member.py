@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from space.models.cards import DetailReference
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -33,10 +35,14 @@ class FrameMember(nn.Module):
         backbone: the network's three pieces.
         region_head: also carry a 1x1 convolution that predicts the manipulated region on the
             penultimate block (trained beside the logit; not needed for scoring).
+        reference: what the logit is held against; None: nothing.
     """
 
-    def __init__(self, backbone: Backbone, *, region_head: bool = False) -> None:
+    def __init__(
+        self, backbone: Backbone, *, region_head: bool = False, reference: DetailReference | None = None
+    ) -> None:
         super().__init__()
+        self.reference: DetailReference | None = reference
         self.trunk = backbone.trunk
         self.tail = backbone.tail
         self.head = backbone.head
@@ -52,10 +58,13 @@ class FrameMember(nn.Module):
             (n,) logits, positive = fake.
         """
         logits: Tensor = self.head(self.tail(self.trunk(images))).flatten()
-        return logits
+        if self.reference is None:
+            return logits
+        plain: Tensor = self.head(self.tail(self.trunk(drop_detail(images, self.reference.detail_px)))).flatten()
+        return logits - self.reference.share * plain
 
     def forward_with_region(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n,) and the manipulated region's logits (n, S/16, S/16).
+        """Logits (n,), held against nothing, and the manipulated region's logits (n, S/16, S/16).
 
         Raises:
             ValueError: the member was built without a region head.
@@ -66,6 +75,13 @@ class FrameMember(nn.Module):
         region: Tensor = self.region(penultimate)[:, 0]
         logits: Tensor = self.head(self.tail(penultimate)).flatten()
         return logits, region
+
+
+def drop_detail(images: Tensor, detail_px: int) -> Tensor:
+    """Images (n, 3, S, S) as ``detail_px`` pixels a side would show them, in the same size."""
+    small = nn.functional.interpolate(images, size=(detail_px, detail_px), mode="area")
+    large = nn.functional.interpolate(small, size=images.shape[-2:], mode="bicubic", align_corners=False)
+    return large.contiguous(memory_format=torch.channels_last)
 
 
 def find_linear(head: nn.Module) -> nn.Linear | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from space.models import classics, efficientnet, efficientnet_lite, resnet, sequence, small, xception
-from space.models.cards import Padding, Params
+from space.models.cards import DetailReference, Padding, Params
 from space.models.heads import with_gray_input, with_hidden_layers
 from space.models.member import Backbone, FrameMember
 from space.models.sequence import SequenceMember
@@ -88,6 +88,7 @@ def build_member(
     dropout: float | None = None,
     bn_eps: float | None = None,
     padding: Padding = "symmetric",
+    reference: DetailReference | None = None,
 ) -> FrameMember:
     """An untrained frame member.
 
@@ -96,6 +97,7 @@ def build_member(
         dropout: before the logit; None: as published.
         bn_eps: of every batch norm; None: as published.
         padding: of strided convolutions; "same" is EfficientNet's in TensorFlow.
+        reference: what the logit is held against.
 
     Raises:
         KeyError: no such architecture.
@@ -104,7 +106,8 @@ def build_member(
     entry = ARCHITECTURES[architecture]
     if entry.kind != "frame":
         raise ValueError(f"{architecture} scores sequences")
-    return FrameMember(_build_backbone(entry, dropout, bn_eps, padding), region_head=region_head)
+    backbone = _build_backbone(entry, dropout, bn_eps, padding)
+    return FrameMember(backbone, region_head=region_head, reference=reference)
 
 
 def _build_backbone(entry: Architecture, dropout: float | None, bn_eps: float | None, padding: Padding) -> Backbone:
@@ -138,6 +141,7 @@ def build_network(architecture: str, params: Params) -> Member:
             dropout=params.dropout,
             bn_eps=params.bn_eps,
             padding=params.padding,
+            reference=params.reference,
         )
     if params != Params(hidden=params.hidden, dropout=params.dropout):
         raise ValueError(f"{architecture} can only be told hidden and dropout")

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from space.contract import U8
-from space.models.member import FrameMember, normalise
+from space.models.cards import DetailReference
+from space.models.member import FrameMember, drop_detail, normalise
 from space.models.sequence import SequenceMember
 from space.models.weights import LoadedMember
 
@@ -24,6 +25,7 @@ class FaceView(nn.Module):
 
     Args:
         region: the dense region head on the trunk's output; None: the member has none.
+        reference: what the score of a face is held against; maps are those of the face as it is.
         mean, std: per channel, on the [0, 1] scale.
     """
 
@@ -34,11 +36,13 @@ class FaceView(nn.Module):
         head: nn.Module,
         *,
         region: nn.Module | None,
+        reference: DetailReference | None = None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
     ) -> None:
         super().__init__()
         self.trunk, self.tail, self.head, self.region = trunk, tail, head, region
+        self.reference = reference
         self._mean, self._std = mean, std
         self._trunk_seen: tuple[U8, Tensor] | None = None
         self._tail_seen: tuple[U8, Tensor] | None = None
@@ -73,8 +77,14 @@ class FaceView(nn.Module):
     def score(self, pixels: U8) -> Tensor:
         """(n, S, S, 3) RGB uint8 -> (n,) logits, without gradients, batch by batch."""
         with torch.no_grad():
-            rows = [self.head(self.read_last(batch)) for batch in split_faces(pixels)]
-            return torch.cat([logits.reshape(-1) for logits in rows])
+            return torch.cat([self._score_batch(batch) for batch in split_faces(pixels)])
+
+    def _score_batch(self, pixels: U8) -> Tensor:
+        logits: Tensor = self.head(self.read_last(pixels)).reshape(-1)
+        if self.reference is None:
+            return logits
+        plain = drop_detail(self.prepare(pixels), self.reference.detail_px)
+        return logits - self.reference.share * self.forward(plain).reshape(-1)
 
 
 class FrameHead(nn.Module):
@@ -124,5 +134,6 @@ def view_faces(member: LoadedMember, crops: U8) -> Iterator[tuple[FaceView, U8]]
         return
     if not isinstance(module, FrameMember):
         raise TypeError(f"{type(module).__name__} is no member that can be looked at")
-    view = FaceView(module.trunk, module.tail, module.head, region=module.region, mean=card.mean, std=card.std)
-    yield view.eval(), crops
+    parts = module.trunk, module.tail, module.head
+    seen = FaceView(*parts, region=module.region, reference=module.reference, mean=card.mean, std=card.std)
+    yield seen.eval(), crops

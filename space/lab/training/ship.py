@@ -37,6 +37,7 @@ from space.lab.training.usual import share_crops, share_faces, usual_shares
 from space.models.cards import (
     UNCALIBRATED,
     Card,
+    DetailReference,
     EnsembleRecord,
     Metric,
     Thresholds,
@@ -72,6 +73,7 @@ def ship_members(
     *,
     min_bits_per_pixel: float,
     served_px: Mapping[str, int] | None = None,
+    references: Mapping[str, DetailReference] | None = None,
 ) -> list[Path]:
     """Write weights, cards and the ensemble's record.
 
@@ -88,12 +90,13 @@ def ship_members(
         min_bits_per_pixel: below it a video counts as heavily compressed.
         served_px: member -> side of its crops in service, where that is not what it was trained on: networks often
             see best somewhat larger than they were trained (Touvron et al. 2019, arXiv 1906.06423).
+        references: member -> what its logit is held against; a card's member keeps its own unless given another.
     """
     validation = TwinData(data, twins, split="val")
-    members = [read_trained(path, validation, served_px) for path in paths]
+    members = [read_trained(path, validation, served_px, references) for path in paths]
     if any(member.predictions.names != members[0].predictions.names for member in members):
         raise ValueError("the runs were validated on different faces")
-    if unknown := set(served_px or ()) - {member.name for member in members}:
+    if unknown := (set(served_px or ()) | set(references or ())) - {member.name for member in members}:
         raise ValueError(f"no such member: {', '.join(sorted(unknown))}")
     if len({member.name for member in members}) < len(members):
         raise ValueError("two members have the same name")

@@ -20,7 +20,7 @@ from space.lab.training.result import (
     load_predictions,
     predict_split,
 )
-from space.models.cards import Params
+from space.models.cards import DetailReference, Params
 from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
 from space.models.weights import load_member
@@ -71,33 +71,40 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, RECIPES[name], load_predictions(folder / PREDICTIONS_FILE))
 
 
-def read_trained(path: Path, validation: TwinData, served_px: Mapping[str, int] | None = None) -> Trained:
+def read_trained(
+    path: Path,
+    validation: TwinData,
+    served_px: Mapping[str, int] | None = None,
+    references: Mapping[str, DetailReference] | None = None,
+) -> Trained:
     """A member out of a finished run's folder, or out of a card.
 
     Args:
         path: the folder or the card.
         validation: what is predicted anew for a card, or for a member that is served at another size.
         served_px: member -> side of its crops in service, where that is not what it was trained on.
+        references: member -> what its logit is held against in service; a card keeps its own unless given another.
 
     Raises:
         ValueError: the card's member sees faces otherwise than this code trains it to, or scores sequences.
         WeightsError: as ``load_member``.
     """
-    sizes = served_px or {}
+    sizes, references = served_px or {}, references or {}
     if path.suffix == ".json":
-        return _read_shipped(path, validation, sizes)
+        return _read_shipped(path, validation, sizes, references)
     run = read_run(path)
     recipe = replace(run.recipe, input_px=sizes.get(run.member_name, run.recipe.input_px))
     member = build_member(recipe.architecture, region_head=True, dropout=recipe.dropout)
     member.load_state_dict(torch.load(path / MEMBER_FILE, weights_only=True))
-    is_as_trained = recipe.input_px == run.recipe.input_px
+    member.reference = references.get(run.member_name)
+    is_as_trained = recipe.input_px == run.recipe.input_px and member.reference is None
     story = describe_run(run.recipe, path)
     return Trained(
         name=run.member_name,
         architecture=recipe.architecture,
         input_px=recipe.input_px,
         margin=recipe.margin,
-        params=Params(region_head=True, dropout=recipe.dropout),
+        params=Params(region_head=True, dropout=recipe.dropout, reference=member.reference),
         member=member,
         predictions=run.predictions if is_as_trained else predict_split(member, recipe, validation, bf16=False),
         story=story,
@@ -105,19 +112,22 @@ def read_trained(path: Path, validation: TwinData, served_px: Mapping[str, int] 
     )
 
 
-def _read_shipped(path: Path, validation: TwinData, served_px: Mapping[str, int]) -> Trained:
+def _read_shipped(
+    path: Path, validation: TwinData, served_px: Mapping[str, int], references: Mapping[str, DetailReference]
+) -> Trained:
     loaded = load_member(path)
     card, member, entry = loaded.card, loaded.module, ARCHITECTURES[loaded.card.architecture]
     if not isinstance(member, FrameMember) or (card.mean, card.std) != (entry.mean, entry.std):
         raise ValueError(f"{card.name} is no member that this code has trained")
     input_px = served_px.get(card.name, card.input_px)
+    member.reference = references.get(card.name, card.params.reference)
     recipe = Recipe(card.name, card.architecture, (), input_px=input_px, margin=card.margin)
     return Trained(
         name=card.name,
         architecture=card.architecture,
         input_px=input_px,
         margin=card.margin,
-        params=card.params,
+        params=replace(card.params, reference=member.reference),
         member=member,
         predictions=predict_split(member, recipe, validation, bf16=False),
         story=describe_card(card),
