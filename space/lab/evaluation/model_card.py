@@ -76,13 +76,16 @@ def _members(record: EnsembleRecord, cards: list[Card]) -> str:
     total = sum(weights.values())
     rows = [
         f"| {card.name} | {card.architecture} | {weights[card.name] / total:.2f} | {card.input_px} | {card.margin:g} "
-        f"| {card.images_seen} | `{card.sha256}` |"
+        f"| {_reference(card)} | {card.images_seen} | `{card.sha256}` |"
         for card in cards
     ]
-    head = (
-        "| member | architecture | weight | input px | margin | images seen | sha256 |\n|---|---|---|---|---|---|---|"
-    )
-    return "\n".join([head, *rows])
+    head = "| member | architecture | weight | input px | margin | held against | images seen | sha256 |\n" + "|---" * 8
+    return "\n".join([f"{head}|", *rows])
+
+
+def _reference(card: Card) -> str:
+    reference = card.params.reference
+    return "" if reference is None else f"{reference.share:g} of its logit at {reference.detail_px} px detail"
 
 
 def _metrics(record: EnsembleRecord, cards: list[Card]) -> str:
