@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from space.analysis.maps import map_crops
 from space.analysis.scores import batched, score_crops
 from space.lab.cli import app
+from space.lab.explain.layers import draw_service
 from space.lab.explain.views import view_faces
 from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
@@ -20,7 +21,7 @@ from space.lab.training.ship import ship_members
 from space.lab.training.trained import read_trained
 from space.models.cards import DetailReference, Params, read_card
 from space.models.member import drop_detail
-from space.models.registry import build_network
+from space.models.registry import build_member, build_network
 from space.models.weights import LoadedMember
 from tests.ensembles import CARD, PX, make_network
 from tests.test_maps import make_crops
@@ -74,11 +75,37 @@ def test_scores_maps_and_views_agree_and_cells_add_up(plain: LoadedMember, held:
     assert view.score(seen).numpy() == pytest.approx(scores.logits, rel=1e-5, abs=1e-4)
 
 
-def test_the_heat_is_that_of_the_face_as_it_is(plain: LoadedMember, held: LoadedMember) -> None:
-    crops = make_crops(2)
-    for layer in ("penultimate", "last", "layered"):
-        with_reference, without = (getattr(map_crops(m, batched(crops, 2))[1], layer) for m in (held, plain))
-        assert with_reference == pytest.approx(without, abs=1e-6)
+def test_heat_is_what_is_left_cell_by_cell(plain: LoadedMember, held: LoadedMember) -> None:
+    crops = make_crops(3)
+    _, maps = map_crops(held, batched(crops, 2))
+    assert maps.contributions is not None
+    assert maps.last == pytest.approx(maps.contributions.clip(min=0), abs=1e-4)  # the same where the head is linear
+    without = map_crops(plain, batched(crops, 2))[1]
+    assert not np.allclose(maps.layered, without.layered, atol=1e-4)
+
+
+def test_a_face_without_detail_leaves_its_share_of_heat() -> None:
+    module = build_member("resnet18", region_head=True).eval().requires_grad_(False)
+    flat = [replace(crop, image=np.full_like(crop.image, 90)) for crop in make_crops(2)]
+    bare = LoadedMember(card=replace(CARD, architecture="resnet18", params=Params(region_head=True)), module=module)
+    logits, maps = map_crops(bare, batched(flat, 2))
+    module.reference = DetailReference(detail_px=12, share=0.75)
+    held_logits, held_maps = map_crops(bare, batched(flat, 2))
+    assert held_logits.logits == pytest.approx(0.25 * logits.logits, rel=1e-3, abs=1e-5)
+    assert (maps.layered > 0).any()
+    assert held_maps.layered == pytest.approx(0.25 * maps.layered, rel=1e-2, abs=1e-7)
+
+
+def test_the_study_draws_the_service_s_map() -> None:
+    torch.manual_seed(3)
+    module = build_member("resnet18", region_head=True, reference=REFERENCE).eval().requires_grad_(False)
+    params = Params(region_head=True, reference=REFERENCE)
+    member = LoadedMember(card=replace(CARD, architecture="resnet18", params=params), module=module)
+    crops = make_crops(3)
+    _, maps = map_crops(member, batched(crops, 2))
+    ((view, seen),) = view_faces(member, np.stack([crop.image for crop in crops]))
+    assert (maps.layered > 0).any()
+    assert draw_service(view, seen) == pytest.approx(maps.layered, rel=1e-3, abs=1e-7)
 
 
 def test_a_sequence_member_has_none() -> None:

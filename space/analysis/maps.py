@@ -15,9 +15,9 @@ part the hottest point lies on the forged region in 66 of 100 cases, without gat
 penultimate block in 27, with the region head alone in 53.
 
 All magnitudes are logit units per cell. At the last block, with its pooling and linear head, the cells'
-contributions and the bias add up to the logit exactly; at the penultimate block they do to first order. Where the
-logit is held against that of the face without fine detail, so are they, cell by cell; the maps are those of the face
-as it is.
+contributions and the bias add up to the logit exactly; at the penultimate block they do to first order. Where
+the logit is held against that of the face without fine detail, so is every map, cell by cell: what the surroundings
+and the light would draw anyway is taken off before what is left of it counts as heat.
 """
 
 from __future__ import annotations
@@ -73,45 +73,52 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
 def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32, F32]:
     pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
     images = normalise(pixels, member.card.mean, member.card.std)
+    n, shares = len(images), [1.0]
+    if isinstance(reference := member.module.reference, DetailReference):
+        images = torch.cat([images, drop_detail(images, reference.detail_px)])
+        shares.append(-reference.share)
     with torch.no_grad():
         penultimate = member.module.trunk(images)
     penultimate.requires_grad_(True)
     with torch.enable_grad():
         last = member.module.tail(penultimate)
-        logits = member.module.head(last).flatten()
-        gradients = torch.autograd.grad(logits.sum(), [penultimate, last])
+        signed = member.module.head(last).flatten() * torch.tensor(shares, device=images.device).repeat_interleave(n)
+        gradients = torch.autograd.grad(signed.sum(), [penultimate, last])
     with torch.no_grad():
-        fine, coarse = (_grad_cam(a, g) for a, g in zip((penultimate, last), gradients, strict=True))
+        logits = add_versions(signed, n)
+        fine, coarse = (_grad_cam(a, g, n) for a, g in zip((penultimate, last), gradients, strict=True))
+        contributions = add_versions((gradients[1] * last).sum(dim=1), n)  # exact where the head is linear
         if isinstance(region := member.module.region, nn.Module):
-            layered = locate(penultimate, gradients[0], torch.sigmoid(region(penultimate)[:, 0]))
+            cells = add_versions((gradients[0] * penultimate).sum(dim=1), n)
+            layered = locate(cells, torch.sigmoid(region(penultimate[:n])[:, 0]))
         else:
             layered = filter_by_last(fine, coarse)
-        contributions = (gradients[1] * last).sum(dim=1)  # exact where the head is linear, HiResCAM elsewhere
-        if isinstance(reference := member.module.reference, DetailReference):
-            plain = member.module.tail(member.module.trunk(drop_detail(images, reference.detail_px)))
-            logits = logits - reference.share * member.module.head(plain).flatten()
-            contributions = contributions - reference.share * (gradients[1] * plain).sum(dim=1)
     results = (logits, fine, coarse, layered, contributions)
     return tuple(x.detach().float().cpu().numpy() for x in results)  # type: ignore[return-value]
 
 
-def _grad_cam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """(n, C, h, w) activations and gradients -> (n, h, w), equations 1 and 2 of the paper."""
+def add_versions(rows: Tensor, n: int) -> Tensor:
+    """(k n, ...) of k versions of n faces, one version after the other -> (n, ...) their sums."""
+    return rows.reshape(-1, n, *rows.shape[1:]).sum(dim=0)
+
+
+def _grad_cam(activation: Tensor, gradient: Tensor, n: int) -> Tensor:
+    """(k n, C, h, w) activations and gradients of n faces -> (n, h, w), equations 1 and 2 of the paper."""
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return torch.relu((weights * activation).sum(dim=1))
+    return torch.relu(add_versions((weights * activation).sum(dim=1), n))
 
 
-def locate(activation: Tensor, gradient: Tensor, region: Tensor) -> Tensor:
+def locate(contributions: Tensor, region: Tensor) -> Tensor:
     """The layered map of a member with a region head: what raises the logit where it places a manipulation.
 
     Args:
-        activation, gradient: (n, C, h, w) of the penultimate block.
+        contributions: (n, h, w) signed, what the penultimate block's cells add to the logit.
         region: (n, h, w) in [0, 1].
 
     Returns:
         (n, h, w) >= 0.
     """
-    return gather(torch.relu((gradient * activation).sum(dim=1)) * region)
+    return gather(torch.relu(contributions) * region)
 
 
 def gather(cells: Tensor) -> Tensor:

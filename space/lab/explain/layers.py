@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from space.analysis.maps import filter_by_last, locate
 from space.contract import F32, U8
 from space.lab.explain.views import FaceView, split_faces
-from space.models.member import find_linear
+from space.models.member import drop_detail, find_linear
 
 STRIDES = (4, 8)  # of the earlier layers that can be asked for
 PENULTIMATE_STRIDE, LAST_STRIDE = 16, 32
@@ -136,15 +136,32 @@ def draw_layered(combine: Callable[[Sequence[Tensor]], Tensor], *earlier: int) -
 
 
 def draw_service(view: FaceView, pixels: U8) -> F32:
-    """The service's layered map: what cells add to the logit where a region head is, else the product."""
+    """The service's layered map: what cells add to the logit where a region head is, else the product.
+
+    It is the only one here that takes off what a face without detail would draw, where the member's logit is held
+    against that.
+    """
 
     def draw(view: FaceView, batch: U8) -> Tensor:
         fine, coarse = read_layers(view, batch)
         if view.region is None:
             return multiply([fine.grad_cam, coarse.grad_cam])
-        return locate(fine.activation, fine.gradient, _find_region(view, fine.activation))
+        cells = fine.contributions
+        if view.reference is not None:
+            cells = cells - view.reference.share * _contributions_without_detail(view, batch, view.reference.detail_px)
+        return locate(cells, _find_region(view, fine.activation))
 
     return by_batch(view, pixels, draw)
+
+
+def _contributions_without_detail(view: FaceView, pixels: U8, detail_px: int) -> Tensor:
+    """(n, h, w) signed, of the penultimate block."""
+    with torch.no_grad():
+        penultimate = view.trunk(drop_detail(view.prepare(pixels), detail_px))
+    penultimate.requires_grad_(True)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(view.head(view.tail(penultimate)).sum(), [penultimate])
+    return Layer(penultimate.detach(), gradient).contributions
 
 
 def draw_located_cells(view: FaceView, pixels: U8) -> F32:
