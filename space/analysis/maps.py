@@ -73,12 +73,12 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
 def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32, F32]:
     pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
     images = normalise(pixels, member.card.mean, member.card.std)
-    n, shares = len(images), [1.0]
+    n, versions, shares = len(images), [images], [1.0]
     if isinstance(reference := member.module.reference, DetailReference):
-        images = torch.cat([images, drop_detail(images, reference.detail_px)])
+        versions.append(drop_detail(images, reference.detail_px))
         shares.append(-reference.share)
-    with torch.no_grad():
-        penultimate = member.module.trunk(images)
+    with torch.no_grad():  # one version at a time: larger batches leave the processor's cache
+        penultimate = torch.cat([member.module.trunk(version) for version in versions])
     penultimate.requires_grad_(True)
     with torch.enable_grad():
         last = member.module.tail(penultimate)
