@@ -25,7 +25,7 @@ class FaceView(nn.Module):
 
     Args:
         region: the dense region head on the trunk's output; None: the member has none.
-        reference: what the score of a face is held against; maps are those of the face as it is.
+        reference: what the score of a face is held against, and the layered map; other maps are of the face as it is.
         mean, std: per channel, on the [0, 1] scale.
     """
 
