@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from space.contract import F32, U8
@@ -16,7 +18,7 @@ from space.lab.forge.families import FAMILIES, forge_face, forge_track
 from space.lab.forge.faults import MAX_LAG, Faults, draw_faults
 from space.lab.forge.occluders import OCCLUDER_KINDS, Occluder
 from space.lab.forge.part import PART_KINDS, part_mask
-from space.lab.forge.shot import NotForgeableError, Shot
+from space.lab.forge.shot import NotForgeableError, Shot, fill_hull
 from space.lab.forge.swap import KEY_LANDMARKS, find_donor, pose_distances, warp_coordinates
 
 CORNER = (146, 30)  # of the portrait's part with the face, x and y
@@ -141,6 +143,25 @@ def test_a_swap_brings_the_donors_features_into_place() -> None:
     assert np.abs(placed - donor.landmarks[keys]).mean() < 1
 
 
+def detail(image: U8, within: NDArray[np.bool_]) -> float:
+    fine = image.astype(np.float32) - cv2.GaussianBlur(image, (0, 0), 1.2)
+    return float(fine[within].std())
+
+
+def test_a_feathered_face_is_as_sharp_as_its_surroundings_but_for_its_outline() -> None:
+    shot = make_shot()
+    hull = (fill_hull(shot.landmarks, shot.size_hw) > 0).astype(np.uint8)
+    inner = cv2.erode(hull, np.ones((31, 31), np.uint8)) > 0
+    outline = (cv2.dilate(hull, np.ones((5, 5), np.uint8)) > 0) & (cv2.erode(hull, np.ones((9, 9), np.uint8)) == 0)
+    ratios = []
+    for seed in range(24):
+        forged = forge("feathered", "reshaped", seed).forged
+        ratios.append([detail(forged, within) / detail(shot.image, within) for within in (inner, outline)])
+    inside, along = np.mean(ratios, axis=0)
+    assert 0.85 < inside < 1.15
+    assert along < 0.9 * inside
+
+
 def test_a_donor_is_another_face_in_the_nearest_pose() -> None:
     rng = np.random.default_rng(0)
     unlike = LANDMARKS * (1.0, 0.5) + rng.normal(0, 8, (5, 478, 2))
@@ -160,7 +181,7 @@ def make_track(n_frames: int) -> list[Shot]:
     return [make_shot((-index, 0)) for index in range(n_frames)]
 
 
-@pytest.mark.parametrize("family", ["self_blend", "swap", "mesh_swap", "part", "inpaint", "decoder"])
+@pytest.mark.parametrize("family", ["self_blend", "swap", "mesh_swap", "feathered", "part", "inpaint", "decoder"])
 def test_on_a_track_the_forgery_goes_with_the_face(family: str) -> None:
     forgeries = forge_track(family, make_track(3), rng=np.random.default_rng(4), donor=make_donor())
     first, last = forgeries[0].mask, forgeries[2].mask

@@ -16,6 +16,7 @@ import numpy as np
 from space.lab.forge.blend import Forgery, blend_with_self
 from space.lab.forge.decoder import DECODER_KINDS, forge_decoder_traces
 from space.lab.forge.faults import Faults
+from space.lab.forge.feather import FEATHER_KINDS, forge_feathered_swap
 from space.lab.forge.inpaint import INPAINT_KINDS, forge_local_edit
 from space.lab.forge.mesh import MESH_KINDS, forge_mesh_swap
 from space.lab.forge.part import PART_KINDS, forge_part
@@ -68,6 +69,7 @@ FAMILIES: Mapping[str, Family] = {
     "part": Family(tuple(PART_KINDS), forge_part),
     "swap": Family(("swap",), _forge_swap, needs_donor=True),
     "mesh_swap": Family(tuple(MESH_KINDS), forge_mesh_swap, needs_donor=True),
+    "feathered": Family(FEATHER_KINDS, forge_feathered_swap),
     "reenact": Family(REENACT_KINDS, forge_reenactment),
     "inpaint": Family(INPAINT_KINDS, forge_local_edit),
     "decoder": Family(tuple(DECODER_KINDS), forge_decoder_traces),

@@ -123,6 +123,7 @@ class Trainer:
                 window_px,
                 swap_share=recipe.swap_share,
                 further_share=recipe.further_share,
+                feathered_share=recipe.feathered_share,
                 part_share=recipe.part_share,
                 stills_share=recipe.stills_share,
                 h264_share=recipe.h264_share,

@@ -25,9 +25,11 @@ from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
 CELL_PX = 16  # of the input per cell of the region head
 WINDOW_TRIES = 6
 MAX_OUTSIDE = 1.05  # side of a crop that is kept inside / shorter side of the picture
-# Families of forgeries beyond self-blended and swapped ones; the parts' share of those pairs is a choice, the rest is
-# shared alike.
+# Families of forgeries beyond self-blended, swapped and feathered ones; the parts' share of those pairs is a choice,
+# the rest is shared alike.
 PART_FAMILY = "part"
+FEATHERED_FAMILY = "feathered"
+RESHAPED_SHARE = 0.5  # of the feathered pairs, besides those drawn so: another person's face is easily told
 WHOLE_FAMILIES = ("mesh_swap", "reenact", "inpaint", "decoder")
 MIN_WINDOW_REGION = 0.15  # mean of the region in a window that counts as forged
 
@@ -106,7 +108,8 @@ class PairChoices:
     swap_share: float = 0.0  # of the pairs
     further_share: float = 0.0  # of the pairs: parts and ``WHOLE_FAMILIES``; the rest are DFDC twins
     part_share: float = 0.4  # of those further pairs: single parts
-    stills_share: float = 0.0  # of self-blended and swapped pairs
+    feathered_share: float = 0.0  # of the pairs: as sharp as their surroundings, but for the contour
+    stills_share: float = 0.0  # of all pairs that are forged here
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
@@ -168,19 +171,23 @@ def _draw_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) 
         )
     if kind < choices.self_blend_share + choices.swap_share + choices.further_share:
         return _further_twins(data, choices, rng)
+    if kind < choices.self_blend_share + choices.swap_share + choices.further_share + choices.feathered_share:
+        return _further_twins(data, choices, rng, FEATHERED_FAMILY)
     return _given_twins(data, *data.twins[rng.integers(len(data.twins))])
 
 
-def _further_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator) -> Twins:
-    """A forgery of another family; self-blended where this face cannot be forged so."""
+def _further_twins(data: TwinData, choices: PairChoices, rng: np.random.Generator, family: str | None = None) -> Twins:
+    """A forgery of another family, drawn unless given; self-blended where this face cannot be forged so."""
     image, landmarks = _draw_genuine(data, choices, rng)
     donor = data.genuine[find_donor(data.genuine_landmarks, landmarks, rng)]
-    whole = (1 - choices.part_share) / len(WHOLE_FAMILIES)
-    shares = [choices.part_share, *[whole] * len(WHOLE_FAMILIES)]
-    family = str(rng.choice([PART_FAMILY, *WHOLE_FAMILIES], p=shares))
+    if family is None:
+        whole = (1 - choices.part_share) / len(WHOLE_FAMILIES)
+        shares = [choices.part_share, *[whole] * len(WHOLE_FAMILIES)]
+        family = str(rng.choice([PART_FAMILY, *WHOLE_FAMILIES], p=shares))
     try:
         other = Shot(data.image(donor), data.landmarks(donor))
-        forgery = forge_face(family, Shot(image, landmarks), rng=rng, donor=other)
+        kind = "reshaped" if family == FEATHERED_FAMILY and rng.random() < RESHAPED_SHARE else None
+        forgery = forge_face(family, Shot(image, landmarks), rng=rng, donor=other, kind=kind)
     except NotForgeableError:
         forgery = blend_with_self(image, landmarks, rng=rng)
     return _forged_twins(forgery, landmarks)

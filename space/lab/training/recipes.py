@@ -25,8 +25,10 @@ class Recipe:
     margin: float = 1.1
     self_blend_share: float = 0.4  # of the pairs
     swap_share: float = 0.0  # of the pairs: another person's face
-    further_share: float = 0.0  # of the pairs: parts, reenactment and more; the rest are the data set's own twins
+    further_share: float = 0.0  # of the pairs: parts, reenactment and more
+    feathered_share: float = 0.0  # of the pairs: swaps as sharp as their surroundings, under a wide soft border
     part_share: float = 0.4  # of those further pairs: a single part is changed
+    # The rest of the pairs are the data set's own twins.
     stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
@@ -320,6 +322,33 @@ RECIPES: dict[str, Recipe] = {
             n_validation=512,
             note="19 minutes on two cores, run once as written; val (within-dataset) frame AUC .877 [.863, .890] at "
             "224 px, .881 [.869, .894] at 256 px, n = 2095.",
+        ),
+        Recipe(
+            name="strong-efficientnet-lite0-feathered",  # goes on from the mean of the two runs before
+            architecture="efficientnet_lite0",
+            phases=(Phase(224, 32_000),),
+            input_px=224,
+            margin=1.2,
+            self_blend_share=0.2,
+            swap_share=0.05,
+            further_share=0.1,
+            feathered_share=0.4,
+            stills_share=0.6,
+            h264_share=0.5,
+            camera_share=0.6,
+            inside_share=0.7,
+            scene_share=0.2,
+            jitter_scale=(0.82, 1.4),
+            peak_lr=3e-4,
+            warmup_share=0.02,
+            decay="none",
+            cooldown_images=24_000,
+            ema_decay=0.997,
+            dropout=0.0,
+            stochastic_depth=False,
+            seed=10,
+            log_every=125,
+            n_validation=512,
         ),
         Recipe(
             name="tiny",

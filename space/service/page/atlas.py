@@ -11,7 +11,8 @@ from space.service.page.palette import lift_colour
 from space.settings import SHARED
 
 ATLAS = SHARED / "atlas.json"
-FAMILIES = ("self_blend", "swap", "mesh_swap", "part", "reenact", "inpaint", "decoder")  # the lab's, named in words
+# The lab's, named in words.
+FAMILIES = ("self_blend", "swap", "mesh_swap", "feathered", "part", "reenact", "inpaint", "decoder")
 LAYERS = ("penultimate", "last", "layered")
 
 
