@@ -70,6 +70,15 @@ def test_further_families_differ_from_their_twin_in_the_region_they_state(stills
     assert np.mean(is_stronger) > 0.6, "some are too weak for cells of 16 px"
 
 
+def test_feathered_faces_cover_the_face_and_differ_from_their_twin(stills: Path, tmp_path: Path) -> None:
+    data = TwinData(*write_twins(tmp_path), split="train", stills=stills)
+    choices = PairChoices(96, 1.1, 0.0, 96, feathered_share=1.0, stills_share=1.0)
+    pairs = [draw_pair(data, choices, rng=np.random.default_rng(seed)) for seed in range(12)]
+    assert all(known for *_, known in pairs)
+    assert min(float(region.mean()) for _, _, region, _ in pairs) > 0.1
+    assert all((genuine != forged).any() for genuine, forged, _, _ in pairs)
+
+
 def test_the_share_of_parts_is_the_recipe_s(stills: Path, tmp_path: Path) -> None:
     data = TwinData(*write_twins(tmp_path), split="train", stills=stills)
 

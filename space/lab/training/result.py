@@ -127,6 +127,7 @@ def describe_recipe(recipe: Recipe, start: Before | None = None) -> str:
         (recipe.self_blend_share, "self-blended"),
         (recipe.swap_share, "swapped"),
         (recipe.further_share, "of further families"),
+        (recipe.feathered_share, "feathered"),
     ]
     forged = ", ".join(f"{share:.0%} {name}" for share, name in kinds if share)
     rates = {"none": "falling towards the end" if recipe.cooldown_images else "constant", "one_cycle": "in one cycle"}
