@@ -278,7 +278,7 @@ def test_a_finished_run_begins_another_and_is_told_of(tmp_path: Path, monkeypatc
 
 
 def test_weights_of_two_runs_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, other = replace(TINY, name="first"), replace(TINY, name="other", input_px=64, phases=(Phase(32, 8),))
+    first, other = replace(TINY, name="first"), replace(TINY, name="other", margin=1.5, phases=(Phase(32, 8),))
     second = replace(TINY, name="second", seed=3)
     for recipe in (first, second, other):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)

@@ -160,14 +160,14 @@ def train(
 
 @app.command()
 def average(
-    earlier: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A finished run.")],
+    earlier: Annotated[Path, typer.Argument(exists=True, help="A finished run, or the card of a member.")],
     later: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="One that went on from it.")],
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="What they were trained on.")],
     twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
     out: Annotated[Path, typer.Option(help="Folder of the averaged run.")],
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
 ) -> None:
-    """Average the weights of two finished runs."""
+    """Average the weights of a member and of a run that went on from it."""
     from space.lab.training.average import average_runs
 
     auc = average_runs(earlier, later, data, twins, out, threads=threads)
