@@ -138,7 +138,7 @@ def _forge_one(sources: Sequence[Source], family: str, kind: str, rng: np.random
             log.debug("%s: %s", source.name, reason)
             continue
         compression = draw_compression(rng, len(source.shots), fps=source.fps)
-        uses_donor = FAMILIES[family].needs_donor or family == "part"
+        uses_donor = FAMILIES[family].needs_donor or FAMILIES[family].may_use_donor
         return Made(forgeries, source, sources[donor_index].name if uses_donor else "", compression)
     raise ValueError(f"none of {TRIES} faces could be forged by {family}/{kind}")
 

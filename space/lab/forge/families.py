@@ -41,6 +41,7 @@ class Family:
     kinds: tuple[str, ...]
     forge: ForgeShot
     needs_donor: bool = False
+    may_use_donor: bool = False  # some of its kinds, or some of the time
 
 
 def _forge_self_blend(shot: Shot, *, kind: str, draws: Draws, strength: float) -> Forgery:
@@ -66,10 +67,10 @@ def _forge_swap(shot: Shot, *, kind: str, draws: Draws, strength: float) -> Forg
 
 FAMILIES: Mapping[str, Family] = {
     "self_blend": Family(("self_blend",), _forge_self_blend),
-    "part": Family(tuple(PART_KINDS), forge_part),
+    "part": Family(tuple(PART_KINDS), forge_part, may_use_donor=True),
     "swap": Family(("swap",), _forge_swap, needs_donor=True),
     "mesh_swap": Family(tuple(MESH_KINDS), forge_mesh_swap, needs_donor=True),
-    "feathered": Family(FEATHER_KINDS, forge_feathered_swap),
+    "feathered": Family(FEATHER_KINDS, forge_feathered_swap, may_use_donor=True),
     "reenact": Family(REENACT_KINDS, forge_reenactment),
     "inpaint": Family(INPAINT_KINDS, forge_local_edit),
     "decoder": Family(tuple(DECODER_KINDS), forge_decoder_traces),
