@@ -447,6 +447,16 @@ def test_token_hover_and_sites_are_kept(extension: Extension) -> None:
     assert extension.stored()["settings"]["auto_check_sites"] == []
 
 
+def test_nothing_moves_under_the_pointer_when_a_token_is_saved(extension: Extension) -> None:
+    page = open_settings(extension)
+    box = page.get_by_label(render("extension.options.hover"))
+    before = box.bounding_box()
+    page.get_by_label(render("extension.options.token"), exact=True).fill("secret")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text(render("extension.options.saved"))).to_be_visible()
+    assert box.bounding_box() == before
+
+
 def test_nothing_is_switched_on_without_permission(extension: Extension) -> None:
     page = open_settings(extension, allows=False)
     box = page.get_by_label(render("extension.options.hover"))
