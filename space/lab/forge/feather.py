@@ -14,7 +14,7 @@ from space.analysis.parts import FACE_OVAL
 from space.contract import F32, U8
 from space.lab.forge.blend import Forgery, to_uint8
 from space.lab.forge.shot import Draws, NotForgeableError, Shot, fill_hull
-from space.lab.forge.swap import blend, change_sensor, match_colours, warp_coordinates
+from space.lab.forge.swap import blend, change_sensor, find_seen, match_colours, warp_coordinates
 
 FEATHER_KINDS = ("reshaped", "other")  # the face itself in another shape; another person's face
 
@@ -33,12 +33,8 @@ def forge_feathered_swap(shot: Shot, *, kind: str, draws: Draws, strength: float
             raise NotForgeableError("another person's face needs a donor")
         source = draws.donor
     xs, ys = warp_coordinates(moved, source.landmarks, shot.size_hw)
-    height, width = source.size_hw
-    is_seen = ((xs >= 0) & (ys >= 0) & (xs <= width - 1) & (ys <= height - 1)).astype(np.float32)
-    if not is_seen.all():  # no hard edge where the other picture ends
-        is_seen = np.asarray(cv2.blur(cv2.erode(is_seen, np.ones((7, 7), np.uint8)), (7, 7)), np.float32)
     foreign = np.asarray(cv2.remap(source.image, xs, ys, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-    mask = feathered_mask(shot, rng) * is_seen
+    mask = feathered_mask(shot, rng) * find_seen(xs, ys, source.size_hw)
     inside = fill_hull(shot.landmarks, shot.size_hw)
     foreign = match_sharpness(foreign, shot.image, inside, factor=float(rng.uniform(0.8, 1.25)))
     if rng.random() < 0.7:

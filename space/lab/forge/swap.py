@@ -200,9 +200,7 @@ def bring_into_place(
     """The donor's picture on the target's pixels, seldom at their resolution, and where it has any: (H, W)."""
     xs, ys = warp_coordinates(landmarks, donor_landmarks, size_hw)
     height, width = donor.shape[:2]
-    is_seen = ((xs >= 0) & (ys >= 0) & (xs <= width - 1) & (ys <= height - 1)).astype(np.float32)
-    if not is_seen.all():  # no hard edge where the donor's picture ends
-        is_seen = np.asarray(cv2.blur(cv2.erode(is_seen, np.ones((7, 7), np.uint8)), (7, 7)), np.float32)
+    is_seen = find_seen(xs, ys, (height, width))
     scale = 1.0 if rng.random() < 0.15 else float(rng.uniform(0.3, 0.9))
     if scale < 1:
         reduced = max(8, round(width * scale)), max(8, round(height * scale))
@@ -214,6 +212,15 @@ def bring_into_place(
         how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
         placed = cv2.resize(placed, (size_hw[1], size_hw[0]), interpolation=how)
     return np.asarray(placed, np.uint8), is_seen
+
+
+def find_seen(xs: F32, ys: F32, size_hw: tuple[int, int]) -> F32:
+    """Where coordinates (H, W) lie inside a picture of a size: 1, falling softly to 0 where the picture ends."""
+    height, width = size_hw
+    is_seen = ((xs >= 0) & (ys >= 0) & (xs <= width - 1) & (ys <= height - 1)).astype(np.float32)
+    if is_seen.all():
+        return is_seen
+    return np.asarray(cv2.blur(cv2.erode(is_seen, np.ones((7, 7), np.uint8)), (7, 7)), np.float32)
 
 
 def change_sensor(image: U8, rng: np.random.Generator, noise_rng: np.random.Generator | None = None) -> U8:
