@@ -17,7 +17,7 @@ from space.analysis.verdict import Combination
 from space.lab.evaluation.metrics import auc
 from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
-from space.lab.training.recipes import Recipe
+from space.lab.training.recipe import Recipe
 from space.lab.training.result import predict_split
 from space.lab.training.ship import N_CAMERAS, read_genuine, score_genuine, ship_members
 from space.lab.training.stills import genuine_use

@@ -24,7 +24,8 @@ from space.lab.training.calibration import (
 )
 from space.lab.training.engine import Trainer
 from space.lab.training.pairs import CELL_PX, PairChoices, TwinData, draw_batch
-from space.lab.training.recipes import RECIPES, Phase
+from space.lab.training.recipe import Phase
+from space.lab.training.recipes import RECIPES
 from space.lab.training.result import load_predictions, predict_split, save_predictions
 from space.lab.training.schedule import learning_rate, make_schedule, same_until
 from space.lab.training.twins import IDENTITY, REGION_PX, manipulated_region, register_twin
@@ -200,6 +201,25 @@ def test_region_lies_where_the_window_s_pixels_differ(data: TwinData) -> None:
     cells = difference.reshape(12, 14, 16, 14, 16).mean(axis=(2, 4))
     correlation = [np.corrcoef(c.ravel(), r.ravel())[0, 1] for c, r in zip(cells, batch.regions[1::2], strict=True)]
     assert min(correlation) > 0.7
+
+
+def test_without_pairs_the_twins_lie_in_no_batch_together(data: TwinData) -> None:
+    choices = PairChoices(input_px=224, margin=1.0, self_blend_share=0.0, window_px=224)
+    paired = draw_batch(data, choices, 8, seed=(3, 4))
+    apart = draw_batch(data, replace(choices, paired=False), 8, seed=(3, 4))
+    assert (apart.images[1::2] == paired.images[1::2]).all(), "the forgeries are the same"
+    assert (apart.regions == paired.regions).all()
+    assert not any((mine == own).all() for mine, own in zip(apart.images[0::2], paired.images[0::2], strict=True))
+    assert (apart.images == draw_batch(data, replace(choices, paired=False), 8, seed=(3, 4)).images).all()
+
+
+def test_a_share_of_the_sources_lies_in_every_larger_one(twin_folder: tuple[Path, Path]) -> None:
+    parts = [
+        {data.source(n) for n in data.faces}
+        for data in (TwinData(*twin_folder, split="train", source_share=share) for share in (0.025, 0.5, 1.0))
+    ]
+    assert parts[0] < parts[1] < parts[2]
+    assert len(parts[2]) == 4
 
 
 # --- the loop ---------------------------------------------------------------------------------

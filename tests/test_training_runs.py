@@ -19,7 +19,8 @@ from space.lab.training.average import average_runs
 from space.lab.training.engine import Trainer
 from space.lab.training.pairs import TwinData
 from space.lab.training.progress import CELL_PX, CURVES_FILE, GRID_FILE, draw_curves, draw_grid
-from space.lab.training.recipes import RECIPES, Phase, Recipe
+from space.lab.training.recipe import Phase, Recipe
+from space.lab.training.recipes import RECIPES
 from space.lab.training.result import describe_recipe, describe_run, load_predictions
 from space.lab.training.schedule import learning_rate, momentum, same_until
 from space.lab.training.transfer import Freezing, read_start

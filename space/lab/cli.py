@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from space.lab.cli_evaluation import card, compare, evaluate
+from space.lab.cli_evaluation import ablate, card, compare, evaluate
 
 if TYPE_CHECKING:
     from space.models.cards import DetailReference
@@ -342,5 +342,5 @@ def examples(
         typer.echo("none of the forgeries was explained correctly")
 
 
-for command in (evaluate, compare, card):
+for command in (evaluate, compare, ablate, card):
     app.command()(command)

@@ -38,7 +38,11 @@ def evaluate(
     ] = None,
     folder: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, file_okay=False, help="A folder with ensemble.json; repeatable. Neither: shipped."),
+        typer.Option(exists=True, file_okay=False, help="A folder with ensemble.json; repeatable."),
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="A finished run; repeatable. None of these three: shipped."),
     ] = None,
     split: Annotated[str, typer.Option(help="Of face crops.")] = "val",
     genuine: Annotated[
@@ -62,6 +66,7 @@ def evaluate(
     from space.lab.evaluation.evaluate import PAGE_FILE, EvaluationChoices, evaluate_sets, write_evaluation
     from space.lab.evaluation.items import open_set
     from space.lab.evaluation.results import describe_results
+    from space.lab.evaluation.runs import load_run
 
     torch.set_num_threads(threads)
     try:
@@ -69,7 +74,7 @@ def evaluate(
         sets = [open_set(place, twins=twins, split=split, use=use) for place in data]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    contenders = load_field(members or [], folder or [])
+    contenders = load_field(members or [], folder or [], [load_run(place) for place in run or []])
     choices = EvaluationChoices(n_frames=frames, n_samples=samples, n_disturbed=robust, seed=seed)
     with Progress(console=Console(stderr=True)) as progress:
         total = sum(len(one.entries) if samples is None else min(samples, len(one.entries)) for one in sets)
@@ -114,6 +119,27 @@ def compare(
         raise typer.BadParameter("give finished runs, or cards")
     document = make_comparison(rows, read_elsewhere(evaluations or []), machine)
     typer.echo(write_comparison(document, out))
+
+
+def ablate(
+    runs: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="Finished runs; the first is what others vary.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for ablation.json and ablation.md.")],
+    evaluations: Annotated[
+        list[Path] | None,
+        typer.Option("--evaluation", exists=True, dir_okay=False, help="evaluation.json of these runs; repeatable."),
+    ] = None,
+) -> None:
+    """Tell what changes of a recipe do: AUC on val, other sets and families, and its distance from the base's."""
+    from space.lab.evaluation.ablation import describe_ablation, draw_ablation, write_ablation
+
+    try:
+        document = describe_ablation(runs, evaluations or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(draw_ablation(document))
+    typer.echo(write_ablation(document, out))
 
 
 def card(

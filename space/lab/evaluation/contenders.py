@@ -60,12 +60,15 @@ class Field:
         return raw
 
 
-def load_field(members: Sequence[str], folders: Sequence[Path]) -> Field:
+def load_field(
+    members: Sequence[str], folders: Sequence[Path], others: Sequence[tuple[Contender, LoadedMember]] = ()
+) -> Field:
     """Load ensembles, and add each of their members as a contender by itself.
 
     Args:
         members: ensembles as ``NAME=WEIGHT,…``.
-        folders: of ensembles. With neither: the shipped one.
+        folders: of ensembles.
+        others: further contenders of one member each. With nothing at all: the shipped ensemble.
 
     Raises:
         RequestError: ``bad_members``; also for members that score whole tracks.
@@ -73,7 +76,7 @@ def load_field(members: Sequence[str], folders: Sequence[Path]) -> Field:
     """
     named = [(text, load_ensemble(parse_members(text))) for text in members]
     named += [(folder.name, load_ensemble(folder=folder)) for folder in folders]
-    if not named:
+    if not named and not others:
         named = [("shipped", load_ensemble())]
     loaded = {m.card.sha256: m for _, ensemble in named for m in ensemble.members}
     for member in loaded.values():
@@ -83,7 +86,9 @@ def load_field(members: Sequence[str], folders: Sequence[Path]) -> Field:
         m.card.sha256: _alone(m, ensemble.record) for _, ensemble in named for m in ensemble.members
     }  # under the thresholds of the last ensemble it belongs to
     together = [_together(name, ensemble) for name, ensemble in named if len(ensemble.members) > 1]
-    return Field(tuple(_with_distinct_names([*alone.values(), *together])), loaded)
+    loaded |= {member.card.sha256: member for _, member in others}
+    contenders = [*alone.values(), *together, *(contender for contender, _ in others)]
+    return Field(tuple(_with_distinct_names(contenders)), loaded)
 
 
 def _alone(member: LoadedMember, record: EnsembleRecord) -> Contender:

@@ -14,7 +14,8 @@ import torch
 from space.lab.evaluation.metrics import Estimate
 from space.lab.training.files import AVERAGE_FILE, LOG_FILE, MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE, START_FILE
 from space.lab.training.pairs import TwinData
-from space.lab.training.recipes import RECIPES, Recipe
+from space.lab.training.recipe import Recipe
+from space.lab.training.recipes import RECIPES
 from space.lab.training.result import estimate_auc, predict_split, save_predictions
 from space.lab.training.transfer import read_start
 from space.models.cards import read_card

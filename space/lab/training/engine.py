@@ -27,7 +27,7 @@ from space.lab.evaluation.metrics import auc
 from space.lab.training.files import LOG_FILE
 from space.lab.training.pairs import Batch, PairChoices, TwinData, frame_crops, stream_batches
 from space.lab.training.progress import draw_curves, draw_grid
-from space.lab.training.recipes import Phase, Recipe
+from space.lab.training.recipe import Phase, Recipe
 from space.lab.training.schedule import learning_rate, make_schedule, momentum, same_until
 from space.lab.training.transfer import Freezing, load_start, parameter_groups, set_rates
 from space.models.member import FrameMember, normalise
@@ -131,6 +131,7 @@ class Trainer:
                 inside_share=recipe.inside_share,
                 scene_share=recipe.scene_share,
                 jitter_scale=recipe.jitter_scale,
+                paired=recipe.paired,
             )
             batches = stream_batches(self.data, choices, recipe.batch_pairs, seed=recipe.seed, steps=steps)
             with closing(batches):  # its threads end with the phase, also when it fails

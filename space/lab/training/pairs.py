@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -52,15 +53,18 @@ class TwinData:
         twins: the ``twins.npz`` that ``prepare`` wrote for it.
         split: "train" or "val".
         stills: what ``prepare_stills`` wrote, if photos are to be forged as well.
+        source_share: of the split's sources; a larger share holds every smaller one's.
     """
 
-    def __init__(self, folder: Path, twins: Path, *, split: str, stills: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, twins: Path, *, split: str, stills: Path | None = None, source_share: float = 1.0
+    ) -> None:
         self.stills = None if stills is None else Stills(stills)
         samples = read_manifest(folder)
         with np.load(twins) as arrays:
             if [s.name for s in samples] != arrays["names"].tolist():
                 raise ValueError(f"{twins} was prepared from another data set")
-            keep = [i for i, s in enumerate(samples) if s.split == split]
+            keep = [i for i, s in enumerate(samples) if s.split == split and _place(s.source) < source_share]
             self.samples: list[Sample] = [samples[i] for i in keep]
             self._landmarks = arrays["landmarks"][keep]
             self._regions = arrays["regions"][keep]
@@ -97,6 +101,11 @@ class TwinData:
         return None if np.isnan(self._affines[i, 0, 0]) else (self._affines[i], self._regions[i])
 
 
+def _place(source: str) -> float:
+    """Where a source stands in [0, 1), by a hash of its name."""
+    return int.from_bytes(sha256(source.encode()).digest()[:4], "big") / 2**32
+
+
 @dataclass(frozen=True)
 class PairChoices:
     """How pairs are drawn."""
@@ -114,6 +123,7 @@ class PairChoices:
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
     scene_share: float = 0.0  # of all pairs: things, backdrops and coloured light around the face
+    paired: bool = True  # twins side by side; else a genuine face and a forgery drawn each for itself
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
 
@@ -265,6 +275,9 @@ def _pick_window(cells: F32, n: int, rng: np.random.Generator) -> tuple[slice, s
 def draw_batch(data: TwinData, choices: PairChoices, n_pairs: int, *, seed: tuple[int, ...]) -> Batch:
     """A batch that depends on its seed only, so that a run can resume at any step."""
     pairs = [draw_pair(data, choices, rng=np.random.default_rng((*seed, i))) for i in range(n_pairs)]
+    if not choices.paired:
+        others = [draw_pair(data, choices, rng=np.random.default_rng((*seed, n_pairs + i))) for i in range(n_pairs)]
+        pairs = [(other[0], *pair[1:]) for pair, other in zip(pairs, others, strict=True)]
     cells = choices.window_px // CELL_PX
     regions = np.zeros((2 * n_pairs, cells, cells), np.float32)
     known = np.ones(2 * n_pairs, np.float32)

@@ -14,7 +14,7 @@ from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
 from space.lab.training.engine import predict_logits
 from space.lab.training.files import AVERAGE_FILE, LOG_FILE, START_FILE
 from space.lab.training.pairs import TwinData, frame_crops
-from space.lab.training.recipes import Recipe
+from space.lab.training.recipe import Recipe
 from space.models.cards import Card
 from space.models.member import FrameMember
 
@@ -139,7 +139,7 @@ def describe_recipe(recipe: Recipe, start: Before | None = None) -> str:
     earlier = "" if start is None else f"{start.recipe}; then "
     return (
         f"{earlier}{recipe.name}: {begins}, {recipe.n_images} images ({sizes}), "
-        f"twins in a batch of {2 * recipe.batch_pairs}, "
+        f"{'twins' if recipe.paired else 'unrelated faces'} in a batch of {2 * recipe.batch_pairs}, "
         f"{forged}, region head, AdamW {recipe.peak_lr:g} {rate}, "
         f"moving average {recipe.ema_decay:g}, seed {recipe.seed}"
     )

@@ -62,7 +62,7 @@ def train_member(
     validation = TwinData(data, twins, split="val")
     trainer = Trainer(
         recipe,
-        TwinData(data, twins, split="train", stills=stills),
+        TwinData(data, twins, split="train", stills=stills, source_share=recipe.source_share),
         validation,
         out,
         device=device,

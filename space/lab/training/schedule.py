@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from space.lab.training.recipes import Recipe
+from space.lab.training.recipe import Recipe
 
 ONE_CYCLE_START = 1 / 25  # of the peak rate, and
 ONE_CYCLE_END = 1e-4  # of that at the end, as torch.optim.lr_scheduler.OneCycleLR has them

@@ -11,7 +11,8 @@ import torch
 
 from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.lab.training.pairs import TwinData
-from space.lab.training.recipes import RECIPES, Recipe
+from space.lab.training.recipe import Recipe
+from space.lab.training.recipes import RECIPES
 from space.lab.training.result import (
     Before,
     Predictions,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from space.lab.training.files import MEMBER_FILE, RECIPE_FILE
-from space.lab.training.recipes import Recipe
+from space.lab.training.recipe import Recipe
 from space.models.cards import Params
 from space.models.imports import import_start
 from space.models.member import FrameMember
