@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from space.models.member import Backbone, FrameMember
-from space.models.sequence import SequenceMember
+from space.models.sequence import LstmMember, SequenceMember
 from space.models.weights import LoadedMember
 from tests.ensembles import CARD
 
@@ -35,7 +35,7 @@ def tiny_member(*, sequence: bool = False, region_head: bool = True, seed: int =
     torch.manual_seed(seed)
     module: FrameMember | SequenceMember
     if sequence:
-        module = SequenceMember(_backbone(), hidden=7)
+        module = LstmMember(_backbone(), hidden=7)
         architecture = "resnext50_32x4d_lstm"
     else:
         module = FrameMember(_backbone(), region_head=region_head)

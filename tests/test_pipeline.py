@@ -17,7 +17,8 @@ from space.contract import Analysis, Report
 from space.errors import RequestError, SourceError
 from space.models.weights import Ensemble, load_ensemble
 from space.settings import Settings
-from tests.ensembles import write_ensemble
+from tests.ensembles import RECORD, write_ensemble
+from tests.explained import tiny_member
 
 N_CLIP_FRAMES = 12
 
@@ -158,3 +159,19 @@ def test_a_failure_is_an_error_with_a_code(tmp_path: Path, clip: Path, ensemble:
     with pytest.raises(RequestError) as out_of_range:
         check_file(clip, settings=Settings(n_frames=3), ensemble=ensemble, progress=quiet)
     assert out_of_range.value.code == "bad_frames"
+
+
+def test_a_member_that_reads_tracks_counts_by_its_weight(clip: Path) -> None:
+    members = (tiny_member(name="small"), tiny_member(sequence=True, name="other"))
+    alone, reader, both = (
+        check_file(
+            clip, settings=Settings(n_frames=6), ensemble=Ensemble(RECORD, chosen, shares), progress=quiet
+        ).report
+        for chosen, shares in ((members[:1], (1.0,)), (members[1:], (1.0,)), (members, (0.25, 0.75)))
+    )
+    logits = [[np.log(f.p_fake / (1 - f.p_fake)) for f in report.tracks[0].frames] for report in (alone, reader, both)]
+    assert np.ptp(logits[1]) < 1e-9, "a track has one logit"
+    assert np.ptp(logits[0]) > 1e-6
+    np.testing.assert_allclose(logits[2], 0.25 * np.array(logits[0]) + 0.75 * np.array(logits[1]), atol=1e-6)
+    assert set(both.evidence[0].maps) == {"small", "other"}
+    assert [member.name for member in both.ensemble.members] == ["small", "other"]

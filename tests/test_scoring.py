@@ -15,7 +15,8 @@ from space.analysis.scoring import Scored, Scorer, join_scored
 from space.analysis.tracks import link_tracks
 from space.contract import Face, MemberMaps, MemberScores, Track
 from space.models.weights import Ensemble, load_ensemble
-from tests.ensembles import write_ensemble
+from tests.ensembles import RECORD, write_ensemble
+from tests.explained import tiny_member
 from tests.test_tracks import face
 
 BATCH = 4
@@ -166,6 +167,29 @@ def test_without_a_face_every_member_says_nothing(ensemble: Ensemble) -> None:
     scored = Scorer(ensemble, batch_size=BATCH, maps=True).score((), lambda _: None)
     assert [s.logits.shape for s in scored.scores] == [(0,), (0,)]
     assert [m.last.shape[0] for m in scored.maps] == [0, 0]
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_whole_tracks_are_read_by_members_of_that_kind(maps: bool) -> None:
+    """Each track has its own logit; the other members say what they say without company."""
+    frame, sequence = tiny_member(name="a"), tiny_member(sequence=True, name="b")
+    both = Ensemble(RECORD, (sequence, frame), (0.5, 0.5))
+    faces, listener = meet({"A": range(6), "B": range(3)}), Listener()
+    tracks, scored = run(both, faces, listener, maps=maps)
+    assert not listener.heard, "a track is judged when it is known to its end"
+    assert [s.member for s in scored.scores] == ["b", "a"]
+    assert [m.member for m in scored.maps] == (["b", "a"] if maps else [])
+    _, alone = run(Ensemble(RECORD, (frame,), (1.0,)), faces, None, maps=maps)
+    assert np.array_equal(scored.scores[1].logits, alone.scores[0].logits)
+    logits = scored.scores[0].logits
+    assert [len(track.faces) for track in tracks] == [6, 3]
+    assert len(set(logits[:6].tolist())) == len(set(logits[6:].tolist())) == 1
+    assert logits[0] != logits[6]
+    steps: list[float] = []
+    Scorer(both, batch_size=BATCH, maps=maps).score(tracks, steps.append)
+    assert steps == [i / 5 for i in range(5)], "three batches of one member, two tracks of the other"
+    nobody = Scorer(both, batch_size=BATCH, maps=maps).score((), lambda _: None)
+    assert [s.logits.shape for s in nobody.scores] == [(0,), (0,)]
 
 
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4))

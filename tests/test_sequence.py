@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from space.analysis.maps import LAYERS, map_crops
+from space.analysis.scores import score_crops
+from space.analysis.sequences import score_track
+from space.contract import Crop
 from space.models.cards import Params
 from space.models.member import Backbone
-from space.models.sequence import SequenceMember
+from space.models.sequence import GruMember, LstmMember, SequenceMember
 from space.models.weights import load_member
+from tests.explained import make_faces, tiny_member
 from tests.members import build_seeded, write_member
 
 ARCHITECTURE = "resnext50_32x4d_lstm"
@@ -31,7 +37,7 @@ class Means(nn.Module):
 def small() -> SequenceMember:
     torch.manual_seed(0)
     backbone = Backbone(Means(), nn.Identity(), nn.Identity(), trunk_channels=WIDTH, tail_channels=WIDTH)
-    return SequenceMember(backbone, hidden=HIDDEN).eval()
+    return LstmMember(backbone, hidden=HIDDEN).eval()
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -53,6 +59,32 @@ def test_logit_is_the_linear_head_on_the_mean_of_the_states(small: SequenceMembe
         torch.testing.assert_close(small.score_features(features[None]), expected)
 
 
+def test_gru_reads_to_the_last_frame_that_is_there() -> None:
+    """Written out from the GRU's equations (Cho et al. 2014) as torch has them."""
+    torch.manual_seed(0)
+    member = GruMember(Backbone(Means(), nn.Identity(), nn.Identity(), WIDTH, WIDTH)).eval()
+    features = draw(2, 4, WIDTH)
+    features[1, 2:] = float("nan")
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+
+    def step(layer: nn.GRU, row: Tensor, state: Tensor) -> Tensor:
+        given = (layer.weight_ih_l0 @ row + layer.bias_ih_l0).chunk(3)
+        kept = (layer.weight_hh_l0 @ state + layer.bias_hh_l0).chunk(3)
+        reset, update = (torch.sigmoid(a + b) for a, b in zip(given[:2], kept[:2], strict=True))
+        new = torch.tanh(given[2] + reset * kept[2])
+        return (1 - update) * new + update * state
+
+    with torch.no_grad():
+        expected = []
+        for track, present in zip(features, mask, strict=True):
+            first, second = torch.zeros(16), torch.zeros(8)
+            for row in track[present]:
+                first = step(member.first, row, first)
+                second = step(member.second, first, second)
+            expected.append(member.head(second))
+        torch.testing.assert_close(member.score_features(features, mask), torch.cat(expected))
+
+
 def test_order_of_time_matters(small: SequenceMember) -> None:
     features = draw(1, 5, WIDTH)
     with torch.no_grad():
@@ -63,7 +95,7 @@ def test_order_of_time_matters(small: SequenceMember) -> None:
 @given(data=st.data(), n_frames=st.integers(1, 7))
 def test_absent_frames_change_nothing(data: st.DataObject, n_frames: int) -> None:
     torch.manual_seed(0)
-    member = SequenceMember(Backbone(Means(), nn.Identity(), nn.Identity(), WIDTH, WIDTH), hidden=HIDDEN).eval()
+    member = LstmMember(Backbone(Means(), nn.Identity(), nn.Identity(), WIDTH, WIDTH), hidden=HIDDEN).eval()
     bits = data.draw(st.lists(st.booleans(), min_size=n_frames, max_size=n_frames).filter(any))
     present = torch.tensor([bits, [True] * n_frames])
     features = draw(2, n_frames, WIDTH, seed=data.draw(st.integers(0, 9)))
@@ -133,3 +165,48 @@ def test_registered_member_is_saved_loaded_and_scores_a_track(tmp_path: Path) ->
     assert loaded.kind == "sequence"
     assert logits.shape == (1,)
     assert {key.split(".")[0] for key in loaded.module.state_dict()} == {"trunk", "tail", "lstm", "head"}
+
+
+# --- in a check -------------------------------------------------------------------------------
+
+
+def make_track(n: int) -> list[Crop]:
+    affine = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    return [Crop(image, affine) for image in make_faces(n)]
+
+
+def test_a_track_has_one_logit_whatever_the_batch() -> None:
+    member, crops = tiny_member(sequence=True), make_track(5)
+    whole, maps = score_track(member, crops, maps=True, batch_size=99)
+    apart, _ = score_track(member, crops, maps=False, batch_size=2)
+    assert len(set(whole.logits.tolist())) == 1
+    assert whole.logits.shape == (5,)
+    np.testing.assert_allclose(apart.logits, whole.logits, rtol=1e-5)
+    assert [getattr(maps[0], layer).shape for layer in LAYERS] == [(5, 4, 4), (5, 2, 2), (5, 4, 4)]
+    assert all(getattr(maps[0], layer).min() >= 0 for layer in LAYERS)
+    turned, _ = score_track(member, crops[::-1], maps=False, batch_size=99)
+    assert turned.logits[0] != pytest.approx(whole.logits[0], abs=1e-7)
+
+
+def test_a_track_of_one_frame_is_a_face_alone() -> None:
+    member, crops = tiny_member(sequence=True), make_track(1)
+    scores, (maps,) = score_track(member, crops, maps=True, batch_size=8)
+    alone, maps_alone = map_crops(member, [crops])
+    np.testing.assert_allclose(scores.logits, alone.logits, rtol=1e-5)
+    np.testing.assert_allclose(scores.logits, score_crops(member, [crops]).logits, rtol=1e-5)
+    for layer in LAYERS:
+        np.testing.assert_allclose(getattr(maps, layer), getattr(maps_alone, layer), rtol=1e-4, atol=1e-7)
+
+
+def test_heat_is_that_of_a_frame_not_of_a_part_of_the_track() -> None:
+    """The same face over and over draws about as much heat in each frame as alone."""
+    member, crops = tiny_member(sequence=True), make_track(1)
+    _, (alone,) = score_track(member, crops, maps=True, batch_size=8)
+    _, (long,) = score_track(member, crops * 12, maps=True, batch_size=8)
+    ratio = float(long.layered.sum(axis=(1, 2)).mean() / alone.layered.sum())
+    assert 0.2 < ratio < 5
+
+
+def test_a_frame_member_reads_no_track() -> None:
+    with pytest.raises(TypeError, match="single faces"):
+        score_track(tiny_member(), make_track(2), maps=False, batch_size=8)

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
 from space.models.cards import DetailReference
-from space.models.member import drop_detail, find_linear, normalise
+from space.models.member import FrameMember, drop_detail, find_linear, normalise
 from space.models.weights import LoadedMember
 
 LAYERS = ("penultimate", "last", "layered")
@@ -44,7 +44,8 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
 
     Args:
         member: frozen, in evaluation mode.
-        crops: batches of the member's margin and input size.
+        crops: batches of the member's margin and input size. One that scores sequences takes each crop for a track
+            of one frame; ``sequences.py`` maps whole ones.
 
     Returns:
         Logits as ``score_crops`` gives them, and raw maps >= 0 in the crops' order.
@@ -59,8 +60,9 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
     else:
         arrays = {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(names)}
     scores = MemberScores(member=member.card.name, logits=arrays["logits"])
-    linear = find_linear(member.module.head)
-    share = member.module.reference.share if isinstance(member.module.reference, DetailReference) else 0.0
+    linear = find_linear(member.module.head) if isinstance(member.module, FrameMember) else None
+    reference = _reference(member)
+    share = reference.share if reference else 0.0
     maps = MemberMaps(
         member=member.card.name,
         **{layer: arrays[layer] for layer in LAYERS},
@@ -70,27 +72,36 @@ def map_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> tuple[Member
     return scores, maps
 
 
+def _reference(member: LoadedMember) -> DetailReference | None:
+    return member.module.reference if isinstance(member.module, FrameMember) else None
+
+
 def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, F32, F32]:
+    module = member.module
     pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
     images = normalise(pixels, member.card.mean, member.card.std)
     n, versions, shares = len(images), [images], [1.0]
-    if isinstance(reference := member.module.reference, DetailReference):
+    if reference := _reference(member):
         versions.append(drop_detail(images, reference.detail_px))
         shares.append(-reference.share)
     with torch.no_grad():  # one version at a time: larger batches leave the processor's cache
-        penultimate = torch.cat([member.module.trunk(version) for version in versions])
+        penultimate = torch.cat([module.trunk(version) for version in versions])
     penultimate.requires_grad_(True)
     with torch.enable_grad():
-        last = member.module.tail(penultimate)
-        signed = member.module.head(last).flatten() * torch.tensor(shares, device=images.device).repeat_interleave(n)
+        last = module.tail(penultimate)
+        if isinstance(module, FrameMember):
+            found = module.head(last).flatten()
+        else:
+            found = module.score_features(module.pool(last)[:, None])
+        signed = found * torch.tensor(shares, device=images.device).repeat_interleave(n)
         gradients = torch.autograd.grad(signed.sum(), [penultimate, last])
     with torch.no_grad():
         logits = add_versions(signed, n)
-        fine, coarse = (_grad_cam(a, g, n) for a, g in zip((penultimate, last), gradients, strict=True))
+        fine, coarse = (grad_cam(a, g, n) for a, g in zip((penultimate, last), gradients, strict=True))
         contributions = add_versions((gradients[1] * last).sum(dim=1), n)  # exact where the head is linear
-        if isinstance(region := member.module.region, nn.Module):
+        if isinstance(module, FrameMember) and module.region is not None:
             cells = add_versions((gradients[0] * penultimate).sum(dim=1), n)
-            layered = locate(cells, torch.sigmoid(region(penultimate[:n])[:, 0]))
+            layered = locate(cells, torch.sigmoid(module.region(penultimate[:n])[:, 0]))
         else:
             layered = filter_by_last(fine, coarse)
     results = (logits, fine, coarse, layered, contributions)
@@ -102,7 +113,7 @@ def add_versions(rows: Tensor, n: int) -> Tensor:
     return rows.reshape(-1, n, *rows.shape[1:]).sum(dim=0)
 
 
-def _grad_cam(activation: Tensor, gradient: Tensor, n: int) -> Tensor:
+def grad_cam(activation: Tensor, gradient: Tensor, n: int) -> Tensor:
     """(k n, C, h, w) activations and gradients of n faces -> (n, h, w), equations 1 and 2 of the paper."""
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return torch.relu(add_versions((weights * activation).sum(dim=1), n))

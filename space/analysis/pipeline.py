@@ -45,7 +45,6 @@ from space.contract import (
     Track,
     Verdict,
 )
-from space.errors import RequestError
 from space.intake.frames import sample_frames
 from space.intake.source import open_source
 from space.models.weights import Ensemble
@@ -120,9 +119,8 @@ def check_clip(
     Raises:
         SourceError: nothing could be decoded, or it took too long.
         ServiceError: ``bad_capture``: no captured frame could be decoded.
-        RequestError: ``bad_frames``; ``bad_members``: a member that scores whole tracks.
+        RequestError: ``bad_frames``.
     """
-    _require_frame_members(ensemble)
     watch = Stopwatch()
     judge = _Judge(clip.info, ensemble, settings)
     first_word = _FirstWord(judge, on_preliminary)
@@ -188,14 +186,6 @@ def check_clip(
         limits=_limits(n_frames, ensemble, has_maps=bool(evidence), is_quick=is_quick),
     )
     return Analysis(report=report, pictures=pictures)
-
-
-def _require_frame_members(ensemble: Ensemble) -> None:
-    """Sequence members load, but the analysis does not feed them tracks yet."""
-    names = {kind: [m.card.name for m in ensemble.members if m.kind == kind] for kind in ("frame", "sequence")}
-    if names["sequence"]:
-        known = ", ".join(names["frame"]) or "none"
-        raise RequestError("bad_members", name=", ".join(names["sequence"]), known=known)
 
 
 def _find_faces(

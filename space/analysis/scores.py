@@ -9,6 +9,7 @@ import torch
 
 from space.contract import Crop, MemberScores
 from space.models.member import normalise
+from space.models.sequence import SequenceMember
 from space.models.weights import LoadedMember
 
 
@@ -17,7 +18,8 @@ def score_crops(member: LoadedMember, crops: Iterable[list[Crop]]) -> MemberScor
 
     Args:
         member: frozen, in evaluation mode.
-        crops: batches of the member's margin and input size.
+        crops: batches of the member's margin and input size. One that scores sequences takes each crop for a track
+            of one frame; ``sequences.py`` scores whole ones.
 
     Returns:
         (n,) float32 logits, positive = fake, in the crops' order.
@@ -32,6 +34,8 @@ def member_logits(member: LoadedMember, crops: list[Crop]) -> np.ndarray[tuple[i
     with torch.inference_mode():
         pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(member.device)
         images = normalise(pixels, member.card.mean, member.card.std)
+        if isinstance(member.module, SequenceMember):
+            images = images[:, None]
         return np.asarray(member.module(images).cpu().numpy(), np.float32)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from space.analysis.crops import cut_crop
 from space.analysis.maps import LAYERS, map_crops
 from space.analysis.scores import score_crops
+from space.analysis.sequences import score_track
 from space.analysis.tracks import link_tracks
 from space.contract import Crop, Face, MemberMaps, MemberScores, Track
 from space.models.weights import Ensemble, LoadedMember
@@ -42,8 +43,11 @@ class ComputeRefusedError(Exception):
 class Scorer:
     """Scores a clip's faces.
 
+    Members that score sequences see a track as a whole, once it is known to its end: with one of them no first word
+    is told, and they compute here whatever is computed elsewhere.
+
     Args:
-        ensemble: of members that score single faces.
+        ensemble: of members of either kind.
         batch_size: faces at a time.
         maps: whether to make heat maps, out of the same forward pass.
         tell: called after each batch until it has enough; None: nobody waits.
@@ -59,11 +63,13 @@ class Scorer:
         tell: Tell | None = None,
         compute: Compute | None = None,
     ) -> None:
-        self._ensemble = ensemble
+        self._members = [member for member in ensemble.members if member.kind == "frame"]
+        self._readers = [member for member in ensemble.members if member.kind == "sequence"]
+        self._names = [member.card.name for member in ensemble.members]
         self._compute = compute
         self._batch_size = batch_size
         self._maps = maps
-        self._tell = tell
+        self._tell = None if self._readers else tell
         self._early: tuple[tuple[Face, ...], Scored] | None = None
 
     def begin_early(self, faces: Sequence[Face], n_frames: int, progress: Callable[[], None]) -> None:
@@ -94,14 +100,33 @@ class Scorer:
         """
         faces = [face for track in tracks for face in track.faces]
         batches = [tuple(faces[i : i + self._batch_size]) for i in range(0, len(faces), self._batch_size)]
+        n_steps = max(1, len(batches) * len(self._members) + len(tracks) * len(self._readers))
         done: dict[int, Scored] = {}
-        for position in self._order(tracks, batches):
+        for number, position in enumerate(self._order(tracks, batches) if self._members else []):
             early = self._recall(batches[position])
-            step = _counted(progress, len(done), len(batches), len(self._ensemble.members))
+            step = _counted(progress, number * len(self._members), n_steps)
             done[position] = early or self._score_batch(batches[position], step)
             if not early and len(done) < len(batches):
                 self._tell_of(*_so_far(tracks, batches, done))
-        return join_scored([done[i] for i in sorted(done)]) if done else self._score_batch((), lambda: None)
+        parts = [done[i] for i in sorted(done)] or [self._score_batch((), lambda: None)]
+        read = self._read_tracks(tracks, _counted(progress, len(batches) * len(self._members), n_steps))
+        return _in_order(self._names, [join_scored(parts), read])
+
+    def _read_tracks(self, tracks: Sequence[Track], progress: Callable[[], None]) -> Scored:
+        """What the members that score sequences say of every track."""
+        scores: list[MemberScores] = []
+        maps: list[MemberMaps] = []
+        for member in self._readers:
+            said = []
+            for track in tracks:
+                progress()
+                crops = _cut_crops(member, track.faces)
+                said.append(score_track(member, crops, maps=self._maps, batch_size=self._batch_size))
+            said = said or [score_batch(member, (), maps=self._maps)]
+            joined = join_scored([Scored((one,), drawn) for one, drawn in said])
+            scores += joined.scores
+            maps += joined.maps
+        return Scored(tuple(scores), tuple(maps))
 
     def _order(self, tracks: Sequence[Track], batches: Sequence[Sequence[Face]]) -> list[int]:
         """Positions of batches; where somebody waits, the one with most of the main person's face comes first."""
@@ -125,13 +150,13 @@ class Scorer:
             self._tell = None
 
     def _score_batch(self, batch: Sequence[Face], progress: Callable[[], None]) -> Scored:
-        if self._compute is not None and batch:
+        if self._compute is not None and batch and self._members:
             progress()
-            crops = {member.card.name: _cut_crops(member, batch) for member in self._ensemble.members}
+            crops = {member.card.name: _cut_crops(member, batch) for member in self._members}
             return self._compute(crops, self._maps)
         scores: list[MemberScores] = []
         maps: list[MemberMaps] = []
-        for member in self._ensemble.members:
+        for member in self._members:
             progress()
             member_scores, member_maps = score_batch(member, _cut_crops(member, batch), maps=self._maps)
             scores.append(member_scores)
@@ -168,10 +193,17 @@ def _thin(track: Track, n_faces: int) -> Track:
     return Track(track.track_id, tuple(track.faces[i] for i in dict.fromkeys(positions.tolist())))
 
 
-def _counted(progress: Callable[[float], None], n_done: int, n_batches: int, n_members: int) -> Callable[[], None]:
-    """Counts the members of one batch."""
-    steps = iter(range(n_done * n_members, (n_done + 1) * n_members))
-    return lambda: progress(next(steps) / (n_batches * n_members))
+def _counted(progress: Callable[[float], None], n_done: int, n_steps: int) -> Callable[[], None]:
+    """Counts the steps of one batch, or of all tracks."""
+    steps = iter(range(n_done, n_steps))
+    return lambda: progress(next(steps) / n_steps)
+
+
+def _in_order(names: Sequence[str], parts: Sequence[Scored]) -> Scored:
+    """What members of both kinds say, in the order of their names."""
+    scores = {s.member: s for part in parts for s in part.scores}
+    maps = {m.member: m for part in parts for m in part.maps}
+    return Scored(tuple(scores[name] for name in names), tuple(maps[name] for name in names if name in maps))
 
 
 def _so_far(

@@ -10,7 +10,7 @@ from space.models import classics, efficientnet, efficientnet_lite, resnet, sequ
 from space.models.cards import DetailReference, Padding, Params
 from space.models.heads import with_gray_input, with_hidden_layers
 from space.models.member import Backbone, FrameMember
-from space.models.sequence import SequenceMember
+from space.models.sequence import Reader, SequenceMember
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -27,7 +27,8 @@ class Architecture:
     family: str  # a key of ``BUILDERS``
     input_px: int  # as published
     kind: Kind = "frame"  # scores one crop, or a track's crops in order of time
-    base: str = ""  # the family's own name for what is below the head; "": this one's
+    base: str = ""  # the family's own name for what is below the head or the reader; "": this one's
+    reader: Reader | None = None  # of a track's features; sequence members only
     hidden: tuple[int, ...] = ()  # widths of layers between pooling and output; none, as published
     n_outputs: int = 1  # with hidden layers: 2 become their difference
     hidden_dropout: float = 0.5  # with hidden layers: before the output, unless a card says otherwise
@@ -67,7 +68,18 @@ ARCHITECTURES: dict[str, Architecture] = {
         Architecture("xception", "xception", 299),
         Architecture("xception_mlp", "xception", 299, base="xception", hidden=(1000, 256, 64), n_outputs=2),
         *(Architecture(name, "small", px) for name, px in SMALL_PX.items()),
-        *(Architecture(name, "resnet", SEQUENCE_PX, "sequence") for name in sequence.BASES),
+        Architecture("resnext50_32x4d_lstm", "resnet", SEQUENCE_PX, "sequence", base="resnext50_32x4d", reader="lstm"),
+        Architecture("inception_v3_gru", "classics", SEQUENCE_PX, "sequence", base="inception_v3", reader="gru"),
+        Architecture(
+            "efficientnet_lite0_lstm",
+            "efficientnet_lite",
+            192,
+            "sequence",
+            base="efficientnet_lite0",
+            reader="lstm",
+            mean=LITE_MEAN,
+            std=LITE_STD,
+        ),
     )
 }
 
@@ -132,7 +144,8 @@ def build_network(architecture: str, params: Params) -> Member:
         KeyError: no such architecture.
         ValueError: it cannot be told one of these parameters.
     """
-    if ARCHITECTURES[architecture].kind == "frame":
+    entry = ARCHITECTURES[architecture]
+    if entry.reader is None:
         if params.hidden is not None:
             raise ValueError(f"{architecture} has no hidden units to choose")
         return build_member(
@@ -145,4 +158,5 @@ def build_network(architecture: str, params: Params) -> Member:
         )
     if params != Params(hidden=params.hidden, dropout=params.dropout):
         raise ValueError(f"{architecture} can only be told hidden and dropout")
-    return sequence.build(architecture, hidden=params.hidden, dropout=params.dropout)
+    backbone = BUILDERS[entry.family](entry.base)
+    return sequence.build(backbone, entry.reader, hidden=params.hidden, dropout=params.dropout)

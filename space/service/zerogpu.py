@@ -41,7 +41,7 @@ def compute_on_gpu(ensemble: Ensemble, *, device: str = "cuda") -> Compute:
     Call it before the page is launched: the platform looks for such functions then.
 
     Args:
-        ensemble: stays where it is; copies of its members move.
+        ensemble: stays where it is; copies of its members that score single faces move.
         device: of the copies.
 
     Returns:
@@ -49,7 +49,9 @@ def compute_on_gpu(ensemble: Ensemble, *, device: str = "cuda") -> Compute:
     """
     spaces: Any = importlib.import_module("spaces")
     members = tuple(
-        LoadedMember(card=member.card, module=copy.deepcopy(member.module).to(device)) for member in ensemble.members
+        LoadedMember(card=member.card, module=copy.deepcopy(member.module).to(device))
+        for member in ensemble.members
+        if member.kind == "frame"
     )
 
     def duration(crops: Mapping[str, Sequence[Crop]], maps: bool) -> int:
