@@ -34,8 +34,11 @@ def forge_mouth(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return np.clip(image + soft * np.array([60, -30, 40]), 0, 255).astype(np.uint8)
 
 
-def write_faces(folder: Path, *, n_sources: int = 6) -> tuple[Path, Path]:
-    """A folder in the layout of ``dfdc_faces`` with a genuine face and a forged twin of every source, all in val.
+def write_faces(folder: Path, *, n_sources: int = 6, n_train: int = 0) -> tuple[Path, Path]:
+    """A folder in the layout of ``dfdc_faces`` with a genuine face and a forged twin of every source.
+
+    Args:
+        n_train: so many of the sources are in train, the others in val.
 
     Returns:
         The folder, and the ``twins.npz`` that ``prepare`` would write for it.
@@ -48,7 +51,7 @@ def write_faces(folder: Path, *, n_sources: int = 6) -> tuple[Path, Path]:
             fake = forge_mouth(real, landmarks)
             for name, label, image in ((f"real{i}", 0, real), (f"fake{i}", 1, fake)):
                 archive.writestr(f"{name}.jpg", cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes())
-                rows.append((name, label, f"real{i}", 200, "val", "faces-00.zip"))
+                rows.append((name, label, f"real{i}", 200, "train" if i < n_train else "val", "faces-00.zip"))
                 region = manipulated_region(fake, real, IDENTITY) if label else np.zeros((REGION_PX, REGION_PX))
                 arrays["names"].append(name)
                 arrays["twin"].append(f"real{i}" if label else "")

@@ -137,7 +137,10 @@ def forge(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe; see space/lab/training/recipes.py.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Name of a recipe; see recipes.py and sequence_recipes.py in space/lab/training."),
+    ],
     data: DataFolder,
     twins: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="twins.npz from prepare.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: log, checkpoint, predictions; resumed if there.")],
@@ -148,14 +151,32 @@ def train(
         Path | None,
         typer.Option(exists=True, help="Begin with a card's weights, a finished run's, or a public checkpoint's."),
     ] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Genuine clips, for members that read tracks."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the network.")] = 2,
 ) -> None:
     """Train a member by a recipe; goes on where an earlier run of the folder stopped."""
-    from space.lab.training.run import train_member
+    from space.lab.training.recipes import RECIPES
+    from space.lab.training.sequence_recipes import SEQUENCE_RECIPES
 
-    auc = train_member(recipe, data, twins, out, device=device, threads=threads, stills=stills, start=start)
-    typer.echo(f"val (within-dataset) frame AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
+    level = "frame"
+    if recipe in SEQUENCE_RECIPES:
+        from space.lab.training.sequence_run import Material, train_sequence
+
+        if start is None:
+            raise typer.BadParameter(f"{recipe} reads what a frame member sees; give it with --start")
+        material, level = Material(data, twins, stills, clips), "video"
+        auc = train_sequence(recipe, material, out, start=start, device=device, threads=threads)
+    elif recipe in RECIPES:
+        from space.lab.training.run import train_member
+
+        auc = train_member(recipe, data, twins, out, device=device, threads=threads, stills=stills, start=start)
+    else:
+        raise typer.BadParameter(f"no recipe {recipe}; there are {', '.join([*RECIPES, *SEQUENCE_RECIPES])}")
+    typer.echo(f"val (within-dataset) {level} AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}], n = {auc.n}")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from space.analysis.detections import FaceDetector
 from space.analysis.faces import FaceMesh
 from space.contract import F32, U8
 from space.lab.forge.shot import Shot
+from space.lab.training.stills import Use, genuine_use
 from space.lab.training.twins import Shards, decode_rgb, read_manifest
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,16 @@ def read_stills(folder: Path, n: int, rng: np.random.Generator) -> list[Source]:
         return list(islice(found, n))
 
 
-def read_clips(folder: Path, n: int, rng: np.random.Generator, *, n_frames: int) -> list[Source]:
+def read_clips(
+    folder: Path, n: int, rng: np.random.Generator, *, n_frames: int, use: Use | None = None
+) -> list[Source]:
     """The largest face's track in up to n genuine clips of a folder, drawn at random.
 
     Args:
         n_frames: consecutive ones, from a random place in the first half of the clip; less where the face is lost.
+        use: only those that ``genuine_use`` gives to it; None: all.
     """
-    files = _genuine_files(folder, CLIPS)
+    files = [path for path in _genuine_files(folder, CLIPS) if use is None or genuine_use(path.name) == use]
     tracks = []
     with FaceDetector() as detector, FaceMesh() as mesh:
         for index in rng.permutation(len(files)):

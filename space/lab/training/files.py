@@ -6,3 +6,4 @@ MEMBER_FILE = "member.pt"
 PREDICTIONS_FILE = "val.npz"
 LOG_FILE = "log.jsonl"
 AVERAGE_FILE = "average.json"  # the run whose weights these were averaged with
+FRAMES_FILE = "frames.json"  # of a member that reads tracks: video AUC over the number of frames
