@@ -16,9 +16,10 @@ from space.lab.cli import app
 from space.lab.evaluation.compare import describe_card, judge_predictions, make_comparison, measure_cost, read_elsewhere
 from space.lab.evaluation.compare_page import draw_section
 from space.lab.evaluation.model_card import write_model_card
-from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
+from space.lab.training.files import FRAMES_FILE, MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
 from space.lab.training.recipes import RECIPES
 from space.lab.training.result import Predictions, save_predictions
+from space.lab.training.sequence_recipes import SEQUENCE_RECIPES
 from space.models.cards import Params
 from space.models.registry import build_member
 from tests.members import write_ensemble, write_member
@@ -54,8 +55,14 @@ def test_costs_are_counted() -> None:
     assert cost.ms_per_image > 0
     larger = measure_cost("plain_cnn", Params(), 128, threads=1)
     assert larger.multiply_adds == pytest.approx(4 * by_hand, rel=0.001)
-    with pytest.raises(ValueError, match="sequences"):
-        measure_cost("resnext50_32x4d_lstm", Params(), 112, threads=1)
+
+
+def test_a_track_s_frame_costs_its_features_and_a_step_of_the_reader() -> None:
+    alone = measure_cost("efficientnet_lite0", Params(), 64, threads=1)
+    cost = measure_cost("efficientnet_lite0_lstm", Params(hidden=8), 64, threads=1)
+    assert cost.multiply_adds == alone.multiply_adds - 1280 + 4 * 8 * (1280 + 8) + 8
+    assert cost.parameters == alone.parameters - 1281 + 4 * 8 * (1280 + 8) + 9
+    assert cost.ms_per_image > 0
 
 
 # --- figures ----------------------------------------------------------------------------------------
@@ -110,6 +117,33 @@ def test_a_comparison_is_a_document_a_page_and_a_section(tmp_path: Path, monkeyp
     assert CliRunner().invoke(app, ["compare", "--out", str(out)]).exit_code == 2
 
 
+def test_members_that_read_tracks_have_a_table_of_their_own(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    recipe = SEQUENCE_RECIPES["tiny-sequence"]
+    (run / RECIPE_FILE).write_text(json.dumps(asdict(recipe)))
+    save_predictions(make_predictions(1.0, 60), run / PREDICTIONS_FILE)
+    (run / "log.jsonl").write_text('{"epoch": 1, "images": 90, "val_auc": 0.6, "seconds": 60}\n')
+    estimates = {
+        key: {"value": value, "low": 0.5, "high": 1.0, "n": 60} for key, value in (("reader", 0.8), ("mean", 0.7))
+    }
+    (run / FRAMES_FILE).write_text(json.dumps([{"n_frames": n, **estimates} for n in (1, 10)]))
+    out = tmp_path / "out"
+    other = write_run(tmp_path / "meso4", "compare-meso4", 0.3)
+    result = CliRunner().invoke(app, ["compare", str(run), str(other), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    section = (out / "comparison.md").read_text()
+    frames, videos = section.split("Members that read tracks")
+    assert "| meso4 |" in frames
+    assert "frame AUC" in frames
+    assert "tiny" not in frames
+    assert re.search(r"\| tiny-sequence \| [\d,]+ \| [\d.]+ \| [\d.]+ \| 90 \| 1 min \| 0\.", videos)
+    assert "video AUC" in videos
+    page = (out / "comparison.html").read_text()
+    assert "tiny-sequence, mean of its frames" in page
+    assert page.count("<img") == 3
+
+
 def test_columns_come_from_evaluations(tmp_path: Path) -> None:
     robust = [{"kind": "crf", "value": crf, "auc": {"value": 1 - crf / 100}} for crf in (23, 40)]
     figures = {"kind": "member", "robustness": robust, "clips": {"false_alarm_rate": None}}
@@ -128,4 +162,4 @@ def test_namesakes_are_told_apart() -> None:
 def _row() -> dict[str, object]:
     cost = {"parameters": 1, "input_px": 64, "multiply_adds": 1, "ms_per_image": 1.0}
     about = {"name": "m", "architecture": "meso4", "recipe": "r", "images_seen": None, "minutes": 1, "curve": []}
-    return {**about, "cost": cost, "metrics": {}}
+    return {**about, "level": "frame", "cost": cost, "metrics": {}}

@@ -17,6 +17,8 @@ from space.analysis.scores import score_crops
 from space.analysis.sequences import score_track
 from space.contract import Crop
 from space.lab.cli import app
+from space.lab.evaluation.contenders import load_field
+from space.lab.evaluation.runs import load_run
 from space.lab.forge.shot import Shot
 from space.lab.training import sequence_run
 from space.lab.training.pairs import TwinData
@@ -29,6 +31,7 @@ from space.models.cards import Params
 from space.models.weights import load_member
 from tests.astronaut_faces import write_faces
 from tests.members import write_member
+from tests.test_tracks import face
 
 TINY = SEQUENCE_RECIPES["tiny-sequence"]
 
@@ -190,6 +193,12 @@ def test_one_command_trains_a_member_that_a_check_can_use(
     rows = json.loads((tmp_path / "run" / "frames.json").read_text())
     assert [row["n_frames"] for row in rows] == [1, 2, 5, 10]
     assert {"reader", "mean"} <= rows[0].keys()
+    contender, judged = load_run(tmp_path / "run")
+    assert contender.name == "tiny-sequence"
+    tracks = [[face("A", i, 100) for i in range(n)] for n in (3, 2)]
+    raw = load_field([], [], [(contender, judged)]).score(tracks)[judged.card.sha256]
+    assert raw.shape == (5,)
+    assert len(set(raw[:3].tolist())) == len(set(raw[3:].tolist())) == 1, "a track has one logit"
     affine = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     crops = [Crop(np.full((64, 64, 3), 40 * i, np.uint8), affine) for i in range(3)]
     track, _ = score_track(member, crops, maps=False, batch_size=2)

@@ -110,11 +110,8 @@ def compare(
         write_comparison,
     )
 
-    try:
-        rows = [describe_run(folder, threads=threads) for folder in runs or []]
-        rows += [describe_card(name, threads=threads) for name in cards or []]
-    except ValueError as error:  # a member that scores sequences
-        raise typer.BadParameter(str(error)) from error
+    rows = [describe_run(folder, threads=threads) for folder in runs or []]
+    rows += [describe_card(name, threads=threads) for name in cards or []]
     if not rows:
         raise typer.BadParameter("give finished runs, or cards")
     document = make_comparison(rows, read_elsewhere(evaluations or []), machine)

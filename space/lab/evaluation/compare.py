@@ -20,11 +20,16 @@ from space.lab.evaluation.contenders import count_parameters
 from space.lab.evaluation.metrics import METRICS, bootstrap_metrics
 from space.lab.evaluation.results import N_DRAWS, encode_estimate
 from space.lab.training.calibration import fit_calibration
-from space.lab.training.result import Predictions, read_log
+from space.lab.training.files import FRAMES_FILE, PREDICTIONS_FILE
+from space.lab.training.result import Predictions, load_predictions, read_log
+from space.lab.training.sequence_recipes import SequenceRecipe
+from space.lab.training.sequence_run import DATASET as SEQUENCE_DATASET
+from space.lab.training.sequence_run import read_sequence_recipe
 from space.lab.training.ship import DATASET, calibration_half
 from space.lab.training.trained import read_run
 from space.models.cards import UNCALIBRATED, Card, Params
 from space.models.registry import ARCHITECTURES, build_network
+from space.models.sequence import SequenceMember
 from space.models.weights import describe_member
 
 JSON_FILE, PAGE_FILE, SECTION_FILE = "comparison.json", "comparison.html", "comparison.md"
@@ -47,28 +52,36 @@ class Cost:
 def measure_cost(architecture: str, params: Params, input_px: int, *, threads: int) -> Cost:
     """Count parameters and multiply-adds, and time the network with random weights.
 
+    Of a member that reads tracks: a frame's share of a track of ``BATCH`` frames.
+
     Args:
         threads: CPU threads.
-
-    Raises:
-        ValueError: it scores sequences.
     """
-    if ARCHITECTURES[architecture].kind != "frame":
-        raise ValueError(f"{architecture} scores sequences, whose cost is none per image")
     with torch.device("meta"):
         shadow = build_network(architecture, params).eval()
+        see = shadow.extract_features if isinstance(shadow, SequenceMember) else shadow
         with FlopCounterMode(display=False) as counter:
-            shadow(torch.empty(1, 3, input_px, input_px))
+            see(torch.empty(1, 3, input_px, input_px))
     torch.set_num_threads(threads)
     member = build_network(architecture, params).eval()
     images = torch.rand(BATCH, 3, input_px, input_px).contiguous(memory_format=torch.channels_last)
+    if isinstance(member, SequenceMember):
+        images = images[None]
     card = _bare_card(architecture, params, input_px)
     return Cost(
         parameters=count_parameters(card),
         input_px=input_px,
-        multiply_adds=counter.get_total_flops() // 2,
+        multiply_adds=counter.get_total_flops() // 2 + _count_reader(shadow),
         ms_per_image=round(_time_ms(member, images) / BATCH, 2),
     )
+
+
+def _count_reader(member: nn.Module) -> int:
+    """Multiply-adds of a frame after its features: every weight of the reader counts once."""
+    if not isinstance(member, SequenceMember):
+        return 0
+    body = ("trunk.", "tail.")
+    return sum(p.numel() for name, p in member.named_parameters() if p.ndim > 1 and not name.startswith(body))
 
 
 def _time_ms(member: nn.Module, images: torch.Tensor) -> float:
@@ -96,6 +109,8 @@ def _bare_card(architecture: str, params: Params, input_px: int) -> Card:
 
 def describe_run(folder: Path, *, threads: int = 1, seed: int = 0) -> dict[str, Any]:
     """A row for a finished run: the whole validation split, which is the data it was trained on's own."""
+    if sequence := read_sequence_recipe(folder):
+        return _describe_sequence_run(folder, sequence, threads=threads, seed=seed)
     run = read_run(folder)
     recipe, lines = run.recipe, read_log(folder)
     params = Params(region_head=True, dropout=recipe.dropout)
@@ -107,9 +122,29 @@ def describe_run(folder: Path, *, threads: int = 1, seed: int = 0) -> dict[str, 
         "images_seen": int(last["images"]),
         "minutes": round(last["seconds"] / 60, 1),
         "cost": vars(measure_cost(recipe.architecture, params, recipe.input_px, threads=threads)),
+        "level": "frame",
         "metrics": judge_predictions(run.predictions, seed=seed),
         "dataset": DATASET,
         "curve": [{"images": line["images"], "val_auc": line["val_auc"]} for line in lines],
+    }
+
+
+def _describe_sequence_run(folder: Path, recipe: SequenceRecipe, *, threads: int, seed: int) -> dict[str, Any]:
+    """A row for a member that reads tracks: forged tracks of faces held out, and what more frames give."""
+    lines = read_log(folder)
+    params = Params(hidden=recipe.hidden, dropout=recipe.dropout)
+    return {
+        "name": recipe.name.removeprefix("sequence-"),
+        "architecture": recipe.architecture,
+        "recipe": recipe.name,
+        "images_seen": int(lines[-1]["images"]),
+        "minutes": round(lines[-1]["seconds"] / 60, 1),
+        "cost": vars(measure_cost(recipe.architecture, params, recipe.input_px, threads=threads)),
+        "level": "video",
+        "metrics": judge_predictions(load_predictions(folder / PREDICTIONS_FILE), seed=seed),
+        "dataset": SEQUENCE_DATASET,
+        "curve": [{"images": line["images"], "val_auc": line["val_auc"]} for line in lines],
+        "frame_counts": json.loads((folder / FRAMES_FILE).read_text()),
     }
 
 
@@ -154,6 +189,7 @@ def describe_card(name: str, *, threads: int = 1) -> dict[str, Any]:
         "minutes": None,
         "training_cost": card.training_cost,
         "cost": vars(measure_cost(card.architecture, card.params, card.input_px, threads=threads)),
+        "level": card.metrics[0].level if card.metrics else "frame",
         "metrics": metrics,
         "dataset": card.metrics[0].dataset if card.metrics else "",
         "curve": [],

@@ -9,7 +9,7 @@ from space.lab.evaluation import plots
 from space.lab.evaluation.page import make_table, show_estimate, show_picture, wrap_page
 
 NAMES = {
-    "auc": "frame AUC",
+    "auc": "AUC",
     "ap": "AP",
     "eer": "EER",
     "accuracy": "accuracy",
@@ -17,9 +17,12 @@ NAMES = {
     "brier": "Brier",
     "ece": "ECE",
 }
+LEVELS = ("frame", "video")
+READERS = {"reader": "reading the track", "mean": "mean of its frames' own logits"}
 READING = """
-<p>Frame level, on held-out faces of the data each member was trained on (within-dataset), with 95 % intervals by
-source. Accuracy, log-loss, Brier score and ECE are of the half of the sources that did not fit the calibration.
+<p>On held-out faces of the data each member was trained on (within-dataset), with 95 % intervals by
+source: single faces, or, of members that read tracks, tracks forged by the lab, whose figures are no measure for the
+others. Accuracy, log-loss, Brier score and ECE are of the half of the sources that did not fit the calibration.
 Multiply-adds are per image; milliseconds were measured in batches of eight on {machine}.</p>
 """
 
@@ -30,6 +33,9 @@ def draw_comparison(document: dict[str, Any]) -> str:
     head = f"<h1>Comparison</h1><p class=quiet>{escape(document['created'])}, Telltale {document['app_version']}</p>"
     body = head + READING.format(machine=escape(document["machine"])) + _draw_costs(members) + _draw_metrics(members)
     body += show_picture(_plot_worth(members), "AUC over parameters and over milliseconds per image")
+    if any("frame_counts" in member for member in members):
+        body += "<h2>More frames</h2>" + _draw_frame_counts(members)
+        body += show_picture(_plot_frame_counts(members), "video AUC over frames looked at")
     if any(member["curve"] for member in members):
         body += "<h2>Learning curves</h2>"
         body += show_picture(_plot_learning(members), "validation AUC over images seen")
@@ -64,10 +70,46 @@ def _trained_for(member: dict[str, Any]) -> str:
 
 
 def _draw_metrics(members: list[dict[str, Any]]) -> str:
-    rows = [
-        ("member", [escape(m["name"]), *(show_estimate(m["metrics"].get(name)) for name in NAMES)]) for m in members
-    ]
-    return f"<h2>Worth</h2>{make_table(['member', *NAMES.values()], rows)}"
+    parts = ["<h2>Worth</h2>"]
+    for level in LEVELS:
+        rows = [
+            ("member", [escape(m["name"]), *(show_estimate(m["metrics"].get(name)) for name in NAMES)])
+            for m in members
+            if m["level"] == level
+        ]
+        names = [f"{level} AUC", *list(NAMES.values())[1:]]
+        parts += [make_table(["member", *names], rows)] if rows else []
+    return "".join(parts)
+
+
+def _draw_frame_counts(members: list[dict[str, Any]]) -> str:
+    """Of each member that reads tracks, and of the mean of its frames' own logits."""
+    told = [member for member in members if "frame_counts" in member]
+    counts = sorted({row["n_frames"] for member in told for row in member["frame_counts"]})
+    rows = []
+    for member in told:
+        by_count = {row["n_frames"]: row for row in member["frame_counts"]}
+        for key, what in READERS.items():
+            cells = [show_estimate(by_count.get(count, {}).get(key)) for count in counts]
+            rows.append(("member", [f"{escape(member['name'])}, {what}", *cells]))
+    return make_table(["video AUC, frames looked at", *map(str, counts)], rows)
+
+
+def _plot_frame_counts(members: list[dict[str, Any]]) -> Any:
+    figure, (ax,) = plots.new_axes(width=7.5, height=3.8)
+    told = [member for member in members if "frame_counts" in member]
+    for index, member in enumerate(told):
+        for key, what in READERS.items():
+            points = [(row["n_frames"], row[key]["value"]) for row in member["frame_counts"] if key in row]
+            if points:
+                style = {**plots.colour_of(index, "member"), "linestyle": "-" if key == "reader" else ":"}
+                ax.plot(
+                    *zip(*points, strict=True), marker="o", markersize=3.5, label=f"{member['name']}, {what}", **style
+                )
+    ax.axhline(0.5, color=plots.GRAY, linewidth=0.8)
+    plots.name_axes(ax, "On forged tracks of faces held out", "frames looked at", "video AUC")
+    plots.draw_legend(figure, ax)
+    return figure
 
 
 def _plot_worth(members: list[dict[str, Any]]) -> Any:
@@ -75,7 +117,7 @@ def _plot_worth(members: list[dict[str, Any]]) -> Any:
     for ax, key, name in zip(axes, ("parameters", "ms_per_image"), ("parameters", "ms per image"), strict=True):
         for index, member in enumerate(members):
             area = member["metrics"].get("auc")
-            if area is None:
+            if area is None or member["level"] != "frame":
                 continue
             style = plots.colour_of(index, "member")
             x = member["cost"][key]
@@ -91,7 +133,7 @@ def _plot_worth(members: list[dict[str, Any]]) -> Any:
 def _plot_learning(members: list[dict[str, Any]]) -> Any:
     figure, (ax,) = plots.new_axes(width=7.5, height=3.8)
     for index, member in enumerate(members):
-        if member["curve"]:
+        if member["curve"] and member["level"] == "frame":
             points = [(point["images"], point["val_auc"]) for point in member["curve"]]
             ax.plot(*zip(*points, strict=True), label=member["name"], **plots.colour_of(index, "member"))
     ax.axhline(0.5, color=plots.GRAY, linewidth=0.8)
@@ -126,12 +168,27 @@ def _draw_sets(document: dict[str, Any]) -> str:
 
 
 def draw_section(document: dict[str, Any]) -> str:
-    """The table in Markdown, for the model card."""
-    names = ["member", "parameters", "10⁹ multiply-adds", "ms / image", "images seen", "trained", "frame AUC"]
+    """The tables in Markdown, for the model card."""
+    notes = {
+        "frame": "Frame level, within-dataset (held-out faces of the training data), 95 % intervals by source; "
+        f"milliseconds on {document['machine']}.",
+        "video": "Members that read tracks: video level, on tracks forged by the lab from held-out faces, so that "
+        "their figures and those above do not compare. Costs are a frame's; images are frames seen by the reader.",
+    }
+    parts = []
+    for level in LEVELS:
+        members = [member for member in document["members"] if member["level"] == level]
+        if members:
+            parts += [notes[level], _draw_members(members, level)]
+    return "\n\n".join(parts)
+
+
+def _draw_members(members: list[dict[str, Any]], level: str) -> str:
+    names = ["member", "parameters", "10⁹ multiply-adds", "ms / image", "images seen", "trained", f"{level} AUC"]
     names += ["AP", "EER", "accuracy"]
     head = f"| {' | '.join(names)} |\n" + "|---" * len(names) + "|"
     rows = []
-    for member in document["members"]:
+    for member in members:
         cost, metrics = member["cost"], member["metrics"]
         cells = [
             member["name"],
@@ -143,11 +200,7 @@ def draw_section(document: dict[str, Any]) -> str:
             *(_plain(metrics.get(name)) for name in ("auc", "ap", "eer", "accuracy")),
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    note = (
-        "Frame level, within-dataset (held-out faces of the training data), 95 % intervals by source; milliseconds on "
-        f"{document['machine']}."
-    )
-    return "\n".join([note, "", head, *rows])
+    return "\n".join([head, *rows])
 
 
 def _plain(estimate: dict[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,9 @@ import numpy as np
 
 from space.analysis.crops import cut_crop
 from space.analysis.scores import batched, score_crops
-from space.analysis.tracks import link_tracks
+from space.analysis.sequences import score_track
 from space.analysis.verdict import Combination, TrackScores, judge_clip, judge_track, sigmoid
 from space.contract import F32, Face, SourceInfo, Track, VerdictCode
-from space.errors import RequestError
 from space.lab.evaluation.metrics import F64
 from space.models.cards import UNCALIBRATED, Card, EnsembleRecord
 from space.models.weights import Ensemble, LoadedMember, build_empty, load_ensemble, parse_members
@@ -46,8 +46,8 @@ class Field:
     contenders: tuple[Contender, ...]
     members: Mapping[str, LoadedMember]  # by checksum
 
-    def score(self, faces: Sequence[Face], *, margin_factor: float = 1.0) -> dict[str, F32]:
-        """Raw logits (n,) of every member, by its checksum.
+    def score(self, tracks: Sequence[Sequence[Face]], *, margin_factor: float = 1.0) -> dict[str, F32]:
+        """Raw logits (n,) of every member, by its checksum: face by face, one track after the other.
 
         Args:
             margin_factor: times each member's own margin.
@@ -55,8 +55,15 @@ class Field:
         raw = {}
         for sha, member in self.members.items():
             margin, size = member.card.margin * margin_factor, member.card.input_px
-            crops = (cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=size) for face in faces)
-            raw[sha] = score_crops(member, batched(crops, BATCH)).logits
+            crops = [
+                [cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=size) for face in faces]
+                for faces in tracks
+            ]
+            if member.kind == "sequence":
+                said = [score_track(member, track, maps=False, batch_size=BATCH)[0].logits for track in crops]
+                raw[sha] = np.concatenate(said) if said else np.zeros(0, np.float32)
+            else:
+                raw[sha] = score_crops(member, batched(chain.from_iterable(crops), BATCH)).logits
         return raw
 
 
@@ -71,7 +78,7 @@ def load_field(
         others: further contenders of one member each. With nothing at all: the shipped ensemble.
 
     Raises:
-        RequestError: ``bad_members``; also for members that score whole tracks.
+        RequestError: ``bad_members``.
         WeightsError: as ``load_ensemble``.
     """
     named = [(text, load_ensemble(parse_members(text))) for text in members]
@@ -79,9 +86,6 @@ def load_field(
     if not named and not others:
         named = [("shipped", load_ensemble())]
     loaded = {m.card.sha256: m for _, ensemble in named for m in ensemble.members}
-    for member in loaded.values():
-        if member.kind != "frame":
-            raise RequestError("bad_members", name=member.card.name, known="members that score single faces")
     alone = {
         m.card.sha256: _alone(m, ensemble.record) for _, ensemble in named for m in ensemble.members
     }  # under the thresholds of the last ensemble it belongs to
@@ -151,12 +155,6 @@ class Judgement:
     code: VerdictCode
     p_fake: float | None  # of the sample, calibrated; None without a face
     frame_p: F64  # (n,) of the faces of the person seen most, calibrated
-
-
-def order_faces(faces: Sequence[Face]) -> tuple[tuple[Track, ...], list[Face]]:
-    """Tracks, and their faces one after the other: the order that ``judge`` expects logits in."""
-    tracks = link_tracks(faces)
-    return tracks, [face for track in tracks for face in track.faces]
 
 
 def judge(

@@ -14,7 +14,8 @@ import numpy as np
 
 from space import __version__
 from space.analysis.faces import FaceFinder
-from space.lab.evaluation.contenders import Field, Judgement, Raw, judge, order_faces
+from space.analysis.tracks import link_tracks
+from space.lab.evaluation.contenders import Field, Judgement, Raw, judge
 from space.lab.evaluation.disturb import CONDITIONS, FRAME_COUNTS, UNDISTURBED, Condition, disturb_face
 from space.lab.evaluation.items import Entry, EvaluationSet, Item, draw_entries
 from space.lab.evaluation.metrics import F64
@@ -109,12 +110,15 @@ class _SetRun:
         """One row per contender."""
         if item.info is None:
             return [Row(item.entry, "error", None, np.zeros(0)) for _ in self.results]
-        tracks, faces = order_faces(item.faces)
+        tracks = link_tracks(item.faces)
         margin_factor = condition.value if condition and condition.kind == "margin" else 1.0
-        seen = faces if condition is None else [disturb_face(face, condition) for face in faces]
+        seen = [
+            track.faces if condition is None else [disturb_face(face, condition) for face in track.faces]
+            for track in tracks
+        ]
         raw: Raw = self.field.score(seen, margin_factor=margin_factor)
         if condition is None:
-            self.n_faces += len(faces)
+            self.n_faces += sum(len(faces) for faces in seen)
         rows = []
         for contender in self.field.contenders:
             said: Judgement = judge(
@@ -124,7 +128,7 @@ class _SetRun:
         return rows
 
     def _measure_shortcuts(self, item: Item) -> None:
-        tracks, _ = order_faces(item.faces)
+        tracks = link_tracks(item.faces)
         most = max(tracks, key=lambda track: len(track.faces), default=None)
         for face in most.faces if most else ():
             self.features.append(measure_shortcuts(face))

@@ -11,15 +11,16 @@ import torch
 from space.analysis.verdict import Combination
 from space.lab.evaluation.contenders import Contender, count_parameters
 from space.lab.training.calibration import fit_calibration, verdict_levels
-from space.lab.training.files import MEMBER_FILE
-from space.lab.training.result import Predictions
+from space.lab.training.files import MEMBER_FILE, PREDICTIONS_FILE
+from space.lab.training.result import Predictions, load_predictions
+from space.lab.training.sequence_run import read_sequence_recipe
 from space.lab.training.ship import MAX_INTERVAL_WIDTH, MIN_FACES, MIN_WEIGHT, calibration_half
 from space.lab.training.trained import FinishedRun, read_run
 from space.models.cards import UNCALIBRATED, Calibration, Card, EnsembleRecord, Params, Thresholds
 from space.models.files import sha256_of
 from space.models.member import fold_norms
 from space.models.registry import ARCHITECTURES, build_member
-from space.models.weights import LoadedMember
+from space.models.weights import LoadedMember, load_member
 
 
 def load_run(folder: Path) -> tuple[Contender, LoadedMember]:
@@ -32,14 +33,15 @@ def load_run(folder: Path) -> tuple[Contender, LoadedMember]:
     Raises:
         FileNotFoundError: the run has not been finished.
     """
-    run = read_run(folder)
-    path = folder / MEMBER_FILE
-    calibration, thresholds = _fit(run.predictions)
-    card = _make_card(run, calibration, sha256_of(path))
-    member = build_member(card.architecture, region_head=True, dropout=run.recipe.dropout)
-    member.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    module = member.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    fold_norms(module)
+    recipe = read_sequence_recipe(folder)
+    predictions = load_predictions(folder / PREDICTIONS_FILE)
+    calibration, thresholds = _fit(predictions)
+    if recipe is None:
+        member = _load_frame_member(read_run(folder))
+    else:
+        member = load_member(folder / f"{recipe.name}.json")
+        fold_norms(member.module)
+    card = member.card
     record = EnsembleRecord(
         name=card.name,
         version=card.version,
@@ -52,7 +54,7 @@ def load_run(folder: Path) -> tuple[Contender, LoadedMember]:
     )
     combination = Combination((card.name,), (1.0,), (calibration,), record)
     contender = Contender(card.name, "member", combination, (card.sha256,), count_parameters(card))
-    return contender, LoadedMember(card, module)
+    return contender, member
 
 
 def _fit(predictions: Predictions) -> tuple[Calibration, Thresholds]:
@@ -65,7 +67,17 @@ def _fit(predictions: Predictions) -> tuple[Calibration, Thresholds]:
     return calibration, Thresholds(*levels, 1.0, MIN_FACES, MAX_INTERVAL_WIDTH, MIN_WEIGHT, 0.0)
 
 
-def _make_card(run: FinishedRun, calibration: Calibration, sha256: str) -> Card:
+def _load_frame_member(run: FinishedRun) -> LoadedMember:
+    path = run.folder / MEMBER_FILE
+    card = _make_card(run, sha256_of(path))
+    member = build_member(card.architecture, region_head=True, dropout=run.recipe.dropout)
+    member.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    module = member.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    fold_norms(module)
+    return LoadedMember(card, module)
+
+
+def _make_card(run: FinishedRun, sha256: str) -> Card:
     recipe, entry = run.recipe, ARCHITECTURES[run.recipe.architecture]
     return Card(
         name=recipe.name,
@@ -76,7 +88,7 @@ def _make_card(run: FinishedRun, calibration: Calibration, sha256: str) -> Card:
         mean=entry.mean,
         std=entry.std,
         margin=recipe.margin,
-        calibration=calibration,
+        calibration=UNCALIBRATED,  # the contender has its own
         metrics=(),
         recipe=recipe.name,
         data="",

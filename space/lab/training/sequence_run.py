@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -349,13 +348,3 @@ def read_sequence_recipe(folder: Path) -> SequenceRecipe | None:
     """A run's recipe; None where the run's member scores single faces."""
     name: str = json.loads((folder / RECIPE_FILE).read_text())["name"]
     return SEQUENCE_RECIPES.get(name)
-
-
-def describe_frame_counts(folders: Sequence[Path]) -> dict[str, Any]:
-    """What runs' folders say of more frames: member -> rows."""
-    found = {}
-    for folder in folders:
-        recipe = read_sequence_recipe(folder)
-        if recipe is not None and (folder / FRAMES_FILE).exists():
-            found[recipe.name] = json.loads((folder / FRAMES_FILE).read_text())
-    return found
