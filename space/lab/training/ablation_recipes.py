@@ -55,4 +55,15 @@ ABLATIONS: tuple[Recipe, ...] = (
     replace(BASE, name="ablation-images-32000", phases=(Phase(112, 32_000),)),
     replace(BASE, name="ablation-sources-half", source_share=0.5),
     replace(BASE, name="ablation-sources-quarter", source_share=0.25),
+    # Transfer in two phases, from a run of ablation-own-twins: the heads, then the last blocks at a tenth of the rate.
+    replace(
+        BASE,
+        name="transfer-efficientnet-lite0",
+        phases=(Phase(112, 8_000),),
+        start="",
+        head_images=1_600,
+        train_from="trunk.5",
+        body_rate=0.1,
+        log_every=50,
+    ),
 )

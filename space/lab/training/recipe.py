@@ -60,6 +60,7 @@ class Recipe:
     head_images: int = 0  # from a starting checkpoint: seen while only the heads are trained
     train_from: str = ""  # and then: the first block that is trained, such as "trunk.5" or "tail"; "": all of them
     body_rate: float = 0.1  # and then: of the blocks' rate / of the heads'
+    member: str = ""  # what its member is called; "": by its architecture
     note: str = ""  # cost and result, once run
 
     @property

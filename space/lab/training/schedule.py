@@ -97,7 +97,7 @@ def _between(start: float, end: float, share: float) -> float:
 def same_until(ours: Recipe, theirs: Recipe, step: int) -> bool:
     """Whether two recipes do the same in every step before this one, so that a run may go on by the other."""
     plan = {"phases": (), "cosine_images": None, "cooldown_images": 0, "planned_images": None}
-    drawn = [replace(r, note="", patience=0, **plan) for r in (ours, theirs)]  # type: ignore[arg-type]
+    drawn = [replace(r, note="", patience=0, member="", **plan) for r in (ours, theirs)]  # type: ignore[arg-type]
     if drawn[0] != drawn[1]:
         return False
     plans = [(recipe, make_schedule(recipe)) for recipe in (ours, theirs)]

@@ -48,7 +48,7 @@ class FinishedRun:
     @property
     def member_name(self) -> str:
         """What the member is called in cards and on the command line."""
-        return self.recipe.architecture.replace("_", "-")
+        return self.recipe.member or self.recipe.architecture.replace("_", "-")
 
 
 @dataclass(frozen=True)
