@@ -16,7 +16,7 @@ PX = 96
 CARD = Card(
     name="small",
     version="1",
-    architecture="efficientnet_b0",
+    architecture="plain_cnn",
     params=Params(),
     input_px=PX,
     mean=IMAGENET_MEAN,
@@ -59,7 +59,7 @@ def find_linear(module: FrameMember) -> torch.nn.Linear:
     return next(layer for layer in reversed(list(module.head)) if isinstance(layer, torch.nn.Linear))
 
 
-def make_network(architecture: str = "efficientnet_b0", *, seed: int = 0) -> FrameMember:
+def make_network(architecture: str = "plain_cnn", *, seed: int = 0) -> FrameMember:
     """An untrained network that reacts to something: its norms know its activations, its head its features."""
     torch.manual_seed(seed)
     module = build_member(architecture)
