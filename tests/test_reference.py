@@ -17,7 +17,7 @@ from space.lab.explain.layers import draw_service
 from space.lab.explain.views import view_faces
 from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
-from space.lab.training.ship import ship_members
+from space.lab.training.ship import Serving, ship_members
 from space.lab.training.trained import read_trained
 from space.models.cards import DetailReference, Params, read_card
 from space.models.member import drop_detail
@@ -124,7 +124,12 @@ def test_it_is_shipped_in_the_card_and_kept(
     assert (bare.params.reference, held.params.reference) == (None, REFERENCE)
     assert not np.allclose(bare.predictions.logits, held.predictions.logits)
     ship_members(
-        [path, other], *faces, [genuine], tmp_path / "out", min_bits_per_pixel=0.01, references={"one": REFERENCE}
+        [path, other],
+        *faces,
+        [genuine],
+        tmp_path / "out",
+        min_bits_per_pixel=0.01,
+        serving=Serving(references={"one": REFERENCE}),
     )
     card = read_card(tmp_path / "out" / "one.json")
     assert card.params.reference == REFERENCE
@@ -133,7 +138,14 @@ def test_it_is_shipped_in_the_card_and_kept(
     assert again.predictions.logits == pytest.approx(held.predictions.logits, abs=0.02)  # fp16 weights
     assert read_card(tmp_path / "out" / "two.json").params.reference is None
     with pytest.raises(ValueError, match="no such member: three"):
-        ship_members([path], *faces, [], tmp_path / "none", min_bits_per_pixel=0.01, references={"three": REFERENCE})
+        ship_members(
+            [path],
+            *faces,
+            [],
+            tmp_path / "none",
+            min_bits_per_pixel=0.01,
+            serving=Serving(references={"three": REFERENCE}),
+        )
 
 
 @pytest.mark.parametrize("entry", ["one", "one=36", "one=36:0", "one=36:1.5", "one=0:0.5", "one=a:0.5"])

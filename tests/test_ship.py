@@ -19,7 +19,7 @@ from space.lab.training import calibration
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipe import Recipe
 from space.lab.training.result import predict_split
-from space.lab.training.ship import N_CAMERAS, read_genuine, score_genuine, ship_members
+from space.lab.training.ship import N_CAMERAS, Serving, read_genuine, score_genuine, ship_members
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import read_trained
 from space.models.cards import Card, EnsembleRecord, Params, Thresholds, read_card, write_record
@@ -103,6 +103,10 @@ def test_members_without_a_run_are_shipped_with_their_story(
         assert now.calibration != was.calibration
         assert now.metrics[0].n == 48
 
+    shares = Serving(weights={"two": 0.5})
+    ship_members(cards, *faces, [genuine], tmp_path / "unlike", min_bits_per_pixel=0.01, serving=shares)
+    assert load_ensemble(folder=tmp_path / "unlike").weights == pytest.approx((2 / 3, 1 / 3), abs=1e-3)
+
     ship_members([first / path.name for path in cards], *faces, [genuine], second, min_bits_per_pixel=0.01)
     again = load_ensemble(folder=second)
     assert again.record.thresholds == ensemble.record.thresholds, "what was shipped ships to the same"
@@ -149,4 +153,4 @@ def test_a_member_can_be_served_larger_than_it_was_trained(faces: tuple[Path, Pa
     assert (usual.input_px, larger.input_px) == (PX, 128)
     assert not np.allclose(usual.predictions.logits, larger.predictions.logits)
     with pytest.raises(ValueError, match="no such member: two"):
-        ship_members([path], *faces, [], tmp_path / "out", min_bits_per_pixel=0.01, served_px={"two": 128})
+        ship_members([path], *faces, [], tmp_path / "out", min_bits_per_pixel=0.01, serving=Serving({"two": 128}))

@@ -217,20 +217,24 @@ def ship(
         list[str] | None,
         typer.Option(help="NAME=PX:SHARE: take that share of the logit of a PX times PX version off a member's."),
     ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(help="NAME=W: how much a member counts beside the others; 1 unless given.")
+    ] = None,
 ) -> None:
     """Write weights, cards and the ensemble's record from finished runs and earlier members."""
-    from space.lab.training.ship import ship_members
+    from space.lab.training.ship import Serving, ship_members
+    from space.models.weights import parse_members
 
     pairs = [entry.partition("=") for entry in served or []]
     if any(not px.isdecimal() or int(px) % 32 for _, _, px in pairs):
         raise typer.BadParameter("--served takes NAME=PX, PX a multiple of 32")
     sizes = {name: int(px) for name, _, px in pairs}
-    references = dict(_read_reference(entry) for entry in reference or [])
+    weights = dict(parse_members(",".join(weight))) if weight else {}
+    if any(value <= 0 for value in weights.values()):
+        raise typer.BadParameter("--weight takes NAME=W, W above 0")
+    serving = Serving(sizes, dict(_read_reference(entry) for entry in reference or []), weights)
     shipped = ship_members(
-        *(members, data, twins, genuine, out),
-        min_bits_per_pixel=min_bits_per_pixel,
-        served_px=sizes,
-        references=references,
+        *(members, data, twins, genuine, out), min_bits_per_pixel=min_bits_per_pixel, serving=serving
     )
     for path in shipped:
         typer.echo(path)

@@ -23,7 +23,7 @@ class SequenceRecipe:
     clips_share: float = 0.15  # of the tracks: from clips that were filmed
     fault_share: float = 0.5  # of the forged tracks: with faults of ``lab forge``
     bf16: bool = False  # the network that sees the frames
-    epochs: int = 60
+    epochs: int = 8
     batch_pairs: int = 16
     peak_lr: float = 5e-4
     warmup_share: float = 0.05

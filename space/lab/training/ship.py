@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -64,6 +64,22 @@ MAX_INTERVAL_WIDTH = 0.6
 MIN_WEIGHT = 0.2
 
 
+@dataclass(frozen=True)
+class Serving:
+    """How members are used in service, by name, where that is not how they were trained, or not alike."""
+
+    # Side of the crops: networks often see best somewhat larger than they were trained (Touvron et al. 2019, arXiv
+    # 1906.06423).
+    input_px: Mapping[str, int] = field(default_factory=dict)
+    # What the logit is held against; a card's member keeps its own unless given another.
+    references: Mapping[str, DetailReference] = field(default_factory=dict)
+    # How much a member counts beside the others; 1 unless given.
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+AS_TRAINED = Serving()
+
+
 def ship_members(
     paths: Sequence[Path],
     data: Path,
@@ -72,13 +88,12 @@ def ship_members(
     out: Path,
     *,
     min_bits_per_pixel: float,
-    served_px: Mapping[str, int] | None = None,
-    references: Mapping[str, DetailReference] | None = None,
+    serving: Serving = AS_TRAINED,
 ) -> list[Path]:
     """Write weights, cards and the ensemble's record.
 
-    Members count alike: shares that fit one data set best are not best on others, where equal ones are hard to beat
-    (the "forecast combination puzzle": Smith and Wallis 2009).
+    Members count alike unless told otherwise: shares that fit one data set best are not best on others, where equal
+    ones are hard to beat (the "forecast combination puzzle": Smith and Wallis 2009).
     Half of the validation sources fit calibrations and thresholds; the figures in the cards are the other
     half's where a fit could flatter them (ECE), and the whole split's where it cannot (AUC).
 
@@ -88,15 +103,13 @@ def ship_members(
         genuine: folders of genuine photos or clips, of which the calibration half is used.
         out: receives ``<member>.safetensors``, ``<member>.json`` and ``ensemble.json``.
         min_bits_per_pixel: below it a video counts as heavily compressed.
-        served_px: member -> side of its crops in service, where that is not what it was trained on: networks often
-            see best somewhat larger than they were trained (Touvron et al. 2019, arXiv 1906.06423).
-        references: member -> what its logit is held against; a card's member keeps its own unless given another.
     """
     validation = TwinData(data, twins, split="val")
-    members = [read_trained(path, validation, served_px, references) for path in paths]
+    members = [read_trained(path, validation, serving.input_px, serving.references) for path in paths]
     if any(member.predictions.names != members[0].predictions.names for member in members):
         raise ValueError("the runs were validated on different faces")
-    if unknown := (set(served_px or ()) | set(references or ())) - {member.name for member in members}:
+    told = {*serving.input_px, *serving.references, *serving.weights}
+    if unknown := told - {member.name for member in members}:
         raise ValueError(f"no such member: {', '.join(sorted(unknown))}")
     if len({member.name for member in members}) < len(members):
         raise ValueError("two members have the same name")
@@ -104,7 +117,8 @@ def ship_members(
     fit = calibration_half(members[0].predictions.sources)
     cards = [_ship_member(member, fit, out) for member in members]
     logits = {member.name: member.predictions.logits for member in members}
-    weights = tuple(round(1 / len(members), 3) for _ in members)
+    shares = [serving.weights.get(member.name, 1.0) for member in members]
+    weights = tuple(round(share / sum(shares), 3) for share in shares)
     draft = _draft_record(cards, weights, min_bits_per_pixel)
     combination = Combination(
         tuple(card.name for card in cards), weights, tuple(card.calibration for card in cards), draft
