@@ -71,6 +71,8 @@ RECIPES: dict[str, Recipe] = {
             log_every=150,
             n_validation=512,
             member="resnet18-twins",
+            note="55 minutes on one shared core, run once as written; val (within-dataset) frame AUC .861 [.848, .876] "
+            "at 192 px, n = 2095.",
         ),
         Recipe(
             name="strong-resnet18-twins-blends",  # goes on from strong-resnet18-twins
@@ -96,6 +98,8 @@ RECIPES: dict[str, Recipe] = {
             log_every=115,
             n_validation=512,
             member="resnet18-twins",
+            note="18 minutes on one shared core, run once as written; val (within-dataset) frame AUC .831 [.817, .846] "
+            "at 192 px, n = 2095. No gain on other cameras: not shipped.",
         ),
         Recipe(
             name="strong-efficientnet-lite0",

@@ -49,7 +49,7 @@ from space.settings import Limits, Settings
 
 log = logging.getLogger(__name__)
 
-VERSION = "0.7"
+VERSION = "0.8"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 CALIBRATION_SEED = 0
