@@ -8,6 +8,7 @@ two GRU layers of 16 and 8 units, whose state after the last frame goes through 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -22,7 +23,7 @@ GRU_DENSE = 8
 DROPOUT = 0.4
 
 
-class SequenceMember(nn.Module):
+class SequenceMember(nn.Module, ABC):
     """Scores a whole track at once; ``read`` is what its kinds differ in.
 
     Args:
@@ -37,6 +38,7 @@ class SequenceMember(nn.Module):
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = head
 
+    @abstractmethod
     def read(self, features: Tensor, counts: Tensor) -> Tensor:
         """What becomes of the frames' features in order of time.
 
@@ -47,7 +49,6 @@ class SequenceMember(nn.Module):
         Returns:
             (n, H) for the head.
         """
-        raise NotImplementedError
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits of tracks.

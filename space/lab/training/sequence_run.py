@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source
+from space.lab.evaluation.results import encode_estimate
 from space.lab.forge.sources import Source, read_clips
 from space.lab.training.calibration import fit_calibration
 from space.lab.training.files import FRAMES_FILE, LOG_FILE, MEMBER_FILE, PREDICTIONS_FILE, RECIPE_FILE
@@ -29,10 +30,10 @@ from space.lab.training.pairs import TwinData
 from space.lab.training.result import Predictions, save_predictions
 from space.lab.training.sequence_features import Amount, Features, read_features
 from space.lab.training.sequence_recipes import SEQUENCE_RECIPES, SequenceRecipe
-from space.lab.training.ship import LICENCE
+from space.lab.training.ship import LICENCE, auc_metric
 from space.lab.training.trained import DATA, STILLS
 from space.lab.training.transfer import read_start
-from space.models.cards import UNCALIBRATED, Calibration, Card, Metric, Params, write_record
+from space.models.cards import UNCALIBRATED, Calibration, Card, Params, write_record
 from space.models.member import find_linear
 from space.models.registry import ARCHITECTURES, build_network
 from space.models.sequence import SequenceMember
@@ -276,9 +277,9 @@ def compare_frame_counts(member: SequenceMember, linear: nn.Linear | None, held_
     for n in FRAME_COUNTS:
         if n > int(held_out.counts.max()):
             break
-        row: dict[str, Any] = {"n_frames": n, "reader": _encode(_estimate(_predict(member, held_out, n)))}
+        row: dict[str, Any] = {"n_frames": n, "reader": encode_estimate(_estimate(_predict(member, held_out, n)))}
         if linear is not None:
-            row["mean"] = _encode(_estimate(_predictions(_mean_logits(linear, held_out, n), held_out)))
+            row["mean"] = encode_estimate(_estimate(_predictions(_mean_logits(linear, held_out, n), held_out)))
         rows.append(row)
     return rows
 
@@ -290,10 +291,6 @@ def _mean_logits(linear: nn.Linear, held_out: Features, n_frames: int) -> np.nda
             for i, count in enumerate(held_out.counts.tolist())
         ]
     return np.concatenate(rows)
-
-
-def _encode(estimate: Estimate) -> dict[str, float | int]:
-    return {key: round(value, 4) for key, value in vars(estimate).items()}
 
 
 def _write_card(
@@ -310,16 +307,6 @@ def _write_card(
         calibration: Calibration = fit_calibration(predictions.labels, predictions.logits)
     except ValueError:  # it has learned nothing
         calibration = UNCALIBRATED
-    metric = Metric(
-        name="auc",
-        value=round(estimate.value, 4),
-        interval=(round(estimate.low, 4), round(estimate.high, 4)),
-        level="video",
-        protocol="within",
-        dataset=DATASET,
-        n=estimate.n,
-        note="bootstrap by source, 1000 draws",
-    )
     card = Card(
         name=name,
         version="1",
@@ -330,7 +317,7 @@ def _write_card(
         std=entry.std,
         margin=recipe.margin,
         calibration=calibration,
-        metrics=(metric,),
+        metrics=(auc_metric(estimate, level="video", dataset=DATASET),),
         recipe=f"{name}: reader over the frozen network of {start}, {recipe.n_train} pairs of twin tracks of up to "
         f"{recipe.n_frames} frames, {recipe.epochs} epochs, AdamW {recipe.peak_lr:g} cosine, seed {recipe.seed}",
         data=DATA + (STILLS if recipe.stills_share else ""),

@@ -39,6 +39,7 @@ from space.models.cards import (
     Card,
     DetailReference,
     EnsembleRecord,
+    Level,
     Metric,
     Thresholds,
     write_record,
@@ -184,7 +185,7 @@ def _ship_member(trained: Trained, fit: NDArray[np.bool_], out: Path) -> Card:
         std=entry.std,
         margin=trained.margin,
         calibration=fit_calibration(predictions.labels[fit], predictions.logits[fit]),
-        metrics=(_auc_metric(estimate_auc(predictions)),),
+        metrics=(auc_metric(estimate_auc(predictions)),),
         recipe=trained.story.recipe,
         data=trained.data,
         licence=LICENCE,
@@ -304,14 +305,15 @@ def _heat_levels(
     return float(np.quantile(hottest[0], 0.9)), float(np.median(hottest[1]))
 
 
-def _auc_metric(estimate: Estimate) -> Metric:
+def auc_metric(estimate: Estimate, *, level: Level = "frame", dataset: str = DATASET) -> Metric:
+    """An AUC within the data set trained on, for a card."""
     return Metric(
         name="auc",
         value=round(estimate.value, 4),
         interval=(round(estimate.low, 4), round(estimate.high, 4)),
-        level="frame",
+        level=level,
         protocol="within",
-        dataset=DATASET,
+        dataset=dataset,
         n=estimate.n,
         note="bootstrap by source video, 1000 draws",
     )
@@ -332,7 +334,7 @@ def _ensemble_metrics(
     }
     note = "half of the sources that did not fit calibration and thresholds"
     return (
-        _auc_metric(estimate),
+        auc_metric(estimate),
         Metric(
             "ece",
             round(expected_calibration_error(labels[test], p_fake[test]), 4),
