@@ -1,6 +1,6 @@
 """What each ingredient of training is worth: one small budget, and one change at a time.
 
-Runs of ``ablation-base`` and its variants end after the same number of pixels; what they give is told in
+``ablation-base`` and its variants see the same number of pixels; what those that were run gave is told in
 ``space/lab/README.md``. Larger and smaller budgets and fewer sources make the learning curves.
 """
 
