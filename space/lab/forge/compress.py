@@ -18,6 +18,10 @@ from av.video.reformatter import ColorRange
 from space.contract import U8
 
 CRFS = (23, 28, 32, 40)
+CPU_AVX512 = 13  # OpenCV's number of the feature
+# x264's AVX-512 code for its macroblock tree reads memory that nothing was written to, so that the same frames are
+# encoded differently from one time to the next; its AVX2 code does not.
+REPEATABLE = {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(CPU_AVX512) else {}
 MIN_SIDE_PX = 96  # what is scaled keeps at least this along its shorter side
 
 
@@ -105,7 +109,7 @@ def _encode(
         stream = container.add_stream(
             "libx264",
             rate=Fraction(fps).limit_denominator(1001),
-            options={"preset": "veryfast", "threads": "1", **options},
+            options={"preset": "veryfast", "threads": "1", **REPEATABLE, **options},
         )
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
