@@ -9,6 +9,7 @@ import numpy as np
 
 from space.contract import U8
 from space.lab.forge.compress import decode_clip, encode_clip
+from space.lab.training.film import FPS, Film
 
 CRF = (18, 37)  # of H.264: from good to poor
 
@@ -52,6 +53,7 @@ class Photometry:
     gray: bool
     crf: int | None = None  # of one H.264 frame, before any JPEG
     camera: Camera | None = None  # what the camera made of it, before all else but the flip
+    film: Film | None = None  # then it was filmed, and encoded as a clip; in the flipped picture's pixels
 
     def apply(self, image: U8) -> U8:
         """(S, S, 3) uint8 -> the same shape and type."""
@@ -68,8 +70,14 @@ class Photometry:
             out = cv2.convertScaleAbs(out, alpha=self.gain, beta=self.offset)
         if self.gray:
             out = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return self._encode(np.asarray(out, np.uint8))
+
+    def _encode(self, image: U8) -> U8:
+        out = image
         if self.crf is not None:
-            out = decode_clip(encode_clip([out], crf=self.crf, fps=25.0))[0]
+            out = decode_clip(encode_clip([out], crf=self.crf, fps=FPS))[0]
+        if self.film is not None:
+            out = self.film.apply(out)
         for quality in self.jpeg:
             encoded = cv2.imencode(".jpg", out[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
             out = np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[:, :, ::-1])

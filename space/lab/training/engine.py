@@ -130,6 +130,7 @@ class Trainer:
                 camera_share=recipe.camera_share,
                 inside_share=recipe.inside_share,
                 scene_share=recipe.scene_share,
+                film_share=recipe.film_share,
                 jitter_scale=recipe.jitter_scale,
                 paired=recipe.paired,
             )

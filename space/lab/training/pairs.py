@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from space.lab.forge.blend import Forgery, blend_with_self
 from space.lab.forge.families import forge_face
 from space.lab.forge.shot import NotForgeableError, Shot
 from space.lab.forge.swap import blend_with_other, find_donor
-from space.lab.training.augment import draw_photometry
+from space.lab.training.augment import Photometry, draw_photometry
+from space.lab.training.film import draw_film
 from space.lab.training.scene import draw_scene
 from space.lab.training.stills import Stills
 from space.lab.training.twins import REGION_PX, Sample, Shards, read_manifest
@@ -123,6 +124,7 @@ class PairChoices:
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
     scene_share: float = 0.0  # of all pairs: things, backdrops and coloured light around the face
+    film_share: float = 0.0  # of all pairs: filmed while they move, and encoded as clips
     paired: bool = True  # twins side by side; else a genuine face and a forgery drawn each for itself
     jitter_shift: float = 0.05  # of the box side
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
@@ -161,6 +163,8 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     if choices.scene_share and rng.random() < choices.scene_share:
         scene = draw_scene(crops[0], transform_points(invert(cut[0][1]), twins.landmarks), rng)
         crops, cells = [scene.apply(crop) for crop in crops], scene.uncover(cells)
+    if choices.film_share and rng.random() < choices.film_share:
+        photometry = _filmed(photometry, transform_points(invert(cut[0][1]), twins.landmarks), choices.input_px, rng)
     crops = [photometry.apply(crop) for crop in crops]
     cells = cells[:, ::-1] if photometry.flip else cells
     rows, columns = _pick_window(cells, choices.window_px // CELL_PX, rng)
@@ -233,6 +237,14 @@ def _given_twins(data: TwinData, genuine: str, fake: str) -> Twins:
     affine, soft = registration
     other = transform_points(affine, box.reshape(2, 2)).reshape(4)
     return Twins(images, (box, other), landmarks, soft.astype(np.float32) / 255, known=True)
+
+
+def _filmed(photometry: Photometry, landmarks: F32, input_px: int, rng: np.random.Generator) -> Photometry:
+    """The changes with a film in place of resampling and compression."""
+    x1, y1, x2, y2 = (float(side) for side in square_box(landmarks))
+    across = (x1 + x2) / 2
+    middle = (input_px - 1 - across if photometry.flip else across, (y1 + y2) / 2)
+    return replace(photometry, scale=1.0, crf=None, jpeg=(), film=draw_film(middle, x2 - x1, rng))
 
 
 def _limit_scale(scale: float, twins: Twins, choices: PairChoices) -> float:

@@ -34,6 +34,7 @@ class Recipe:
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
     scene_share: float = 0.0  # of all pairs: things, backdrops and coloured light around the face
+    film_share: float = 0.0  # of all pairs: filmed while they move, and encoded as clips are
     jitter_scale: tuple[float, float] = (0.82, 1.15)  # of the margin
     paired: bool = True  # a genuine face beside its own forgery; else faces of different sources, changed differently
     source_share: float = 1.0  # of the training split's sources: for learning curves

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from space.analysis.crops import cut_square, scale_box, square_box, transform_points
-from space.contract import F32, U8
+from space.contract import U8
 from space.lab.forge.compress import decode_clip, draw_compression
 from space.lab.forge.families import forge_track
 from space.lab.forge.faults import draw_faults
 from space.lab.forge.shot import NotForgeableError, Shot
 from space.lab.forge.sources import Source
 from space.lab.forge.swap import find_donor
+from space.lab.training.film import FPS, smooth_path
 from space.lab.training.pairs import TwinData
 from space.lab.training.sequence_recipes import SequenceRecipe
 
@@ -33,16 +33,8 @@ FAMILIES = {
     "reenact": 0.15,
 }  # shares of the tracks
 TRIES = 24  # of face, donor and family, for one track
-MOTION = (
-    0.04,
-    0.04,
-    0.03,
-    0.05,
-)  # shift right and down, growth (shares of the face), turn (radians); standard deviation
-PACE = (4.0, 12.0)  # frames over which motion changes
 NOISE = 3.0  # at most, sigma in steps of 255
 LANDMARK_ERROR = 0.004  # of the face, per frame: what the detector makes of a face that stands still
-FPS = 25.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +111,7 @@ def _draw_shots(
 
 def move_face(shot: Shot, n_frames: int, rng: np.random.Generator) -> list[Shot]:
     """A photo as so many frames of a camera and a head that move."""
-    path = _smooth_path(rng, n_frames)
+    path = smooth_path(rng, n_frames)
     middle, face_px = shot.landmarks.mean(axis=0), shot.face_px
     sigma = float(rng.uniform(0, NOISE))
     height, width = shot.size_hw
@@ -133,15 +125,6 @@ def move_face(shot: Shot, n_frames: int, rng: np.random.Generator) -> list[Shot]
         image = np.asarray(cv2.add(moved, grain, dtype=cv2.CV_8U), np.uint8)
         shots.append(Shot(image, transform_points(affine, shot.landmarks)))
     return shots
-
-
-def _smooth_path(rng: np.random.Generator, n_frames: int) -> F32:
-    """(n, 4) what ``MOTION`` names, beginning at rest where it is."""
-    pace = float(rng.uniform(*PACE))
-    noise = rng.normal(size=(n_frames + 8 * int(pace) + 2, 4))
-    smooth = gaussian_filter1d(noise, pace, axis=0)[4 * int(pace) :][:n_frames]
-    scale = np.sqrt(2 * pace * np.sqrt(np.pi)) * np.array(MOTION) * rng.uniform(0, 1)
-    return np.asarray((smooth - smooth[0]) * scale, np.float32)
 
 
 def _even(image: U8) -> U8:
