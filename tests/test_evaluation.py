@@ -15,10 +15,10 @@ from skimage.data import astronaut
 from sklearn.metrics import average_precision_score, roc_auc_score
 from typer.testing import CliRunner
 
-from space.contract import U8
+from space.contract import U8, Face, Patch, Quality
 from space.lab.cli import app
 from space.lab.evaluation import metrics
-from space.lab.evaluation.disturb import CONDITIONS, Condition, disturb, recode_clip
+from space.lab.evaluation.disturb import CONDITIONS, Condition, disturb, disturb_face, recode_clip
 from space.lab.evaluation.items import GENUINE, Entry, draw_entries, open_set
 from space.lab.evaluation.model_card import read_clip_figures
 from space.lab.evaluation.results import Result, Row, summarise
@@ -127,7 +127,24 @@ def test_a_disturbance_keeps_the_picture_s_size(condition: Condition) -> None:
     seen = disturb(picture, condition)
     assert (seen.shape, seen.dtype) == (picture.shape, np.uint8)
     changed = float(np.abs(seen.astype(float) - picture).mean())
-    assert changed == 0 if condition.kind == "margin" else 0.1 < changed < 25
+    assert changed == 0 if condition.kind in ("margin", "filmed") else 0.1 < changed < 25
+
+
+def test_a_filmed_face_stays_in_place_and_loses_more_the_harder_it_is_encoded() -> None:
+    picture = np.asarray(astronaut()[:257, 90:347], np.uint8)  # type: ignore[no-untyped-call]
+    patch = Patch(picture, np.array([[2, 0, 30], [0, 2, 10]], np.float32))
+    box = np.array([2 * 80 + 30, 2 * 50 + 10, 2 * 190 + 30, 2 * 160 + 10], np.float32)
+    nothing = np.zeros((478, 2), np.float32)
+    face = Face(0, 0.0, box, box, 1.0, nothing, Quality(110, 90, 0.5, 0, 0, 0, 1, usable=True), patch)
+
+    def loss(condition: Condition) -> float:
+        shown = disturb_face(face, condition).patch.image
+        assert (shown.shape, shown.dtype) == ((256, 256, 3), np.uint8)
+        return float(np.abs(shown[60:150, 90:180].astype(float) - picture[60:150, 90:180]).mean())
+
+    losses = [loss(Condition("filmed", crf)) for crf in (23, 32, 40)]
+    assert losses == sorted(losses)
+    assert losses[2] < 25
 
 
 def test_a_clip_encoded_anew_keeps_frames_and_loses_detail(tmp_path: Path) -> None:
@@ -234,7 +251,14 @@ def test_a_run_writes_figures_and_a_page_that_stands_alone(tmp_path: Path) -> No
     for name in ("small", "other", "pair"):
         figures = one["results"][name]
         assert figures["video"]["auc"]["low"] <= figures["video"]["auc"]["value"]
-        assert {entry["kind"] for entry in figures["robustness"]} == {"jpeg", "crf", "scale", "blur", "margin"}
+        assert {entry["kind"] for entry in figures["robustness"]} == {
+            "jpeg",
+            "crf",
+            "filmed",
+            "scale",
+            "blur",
+            "margin",
+        }
     assert "shortcut baseline" in one["results"]
     page = (out / "evaluation.html").read_text()
     assert "Reliability" not in re.sub(r'src="[^"]*"', "", page)

@@ -69,8 +69,8 @@ def test_a_picture_encoded_by_itself_is_another(face: U8) -> None:
 
 def test_sizes_are_those_of_faces_in_clips(face: U8) -> None:
     sides = [drawn.scale * drawn.face_px for drawn in (film(300.0, seed) for seed in range(200))]
-    assert min(sides) >= 79
-    assert max(sides) <= 241
+    assert min(sides) >= 95
+    assert max(sides) <= 261
     assert np.std(np.log(sides)) > 0.25
     assert film(40.0).scale == 1  # never enlarged
 

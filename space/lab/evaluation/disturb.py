@@ -10,10 +10,12 @@ import av
 import cv2
 import numpy as np
 
+from space.analysis.crops import invert, transform_points
 from space.contract import U8, Face
 from space.lab.forge.compress import decode_clip, encode_clip
+from space.lab.training.film import film_at
 
-Kind = Literal["jpeg", "crf", "scale", "blur", "margin"]
+Kind = Literal["jpeg", "crf", "filmed", "scale", "blur", "margin"]
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,27 @@ class Condition:
     """One disturbance of one strength."""
 
     kind: Kind
-    value: float  # jpeg: quality; crf: of H.264; scale: of the sides; blur: sigma, px; margin: / the member's own
+    value: (
+        float  # jpeg: quality; crf, filmed: of H.264; scale: of the sides; blur: sigma, px; margin: / the member's own
+    )
 
 
 LEVELS: dict[Kind, tuple[float, ...]] = {  # from mild to strong; margin: from tight to wide
     "jpeg": (90, 70, 50, 30),
     "crf": (23, 28, 32, 40),
+    "filmed": (23, 28, 32, 40),
     "scale": (0.75, 0.5, 0.25),
     "blur": (0.5, 1.0, 2.0),
     "margin": (0.8, 0.9, 1.1, 1.25),
 }
-UNDISTURBED: dict[Kind, float] = {"jpeg": 100, "crf": 18, "scale": 1.0, "blur": 0.0, "margin": 1.0}  # as the file is
+UNDISTURBED: dict[Kind, float] = {
+    "jpeg": 100,
+    "crf": 18,
+    "filmed": 18,
+    "scale": 1.0,
+    "blur": 0.0,
+    "margin": 1.0,
+}  # as the file is
 CONDITIONS = tuple(Condition(kind, value) for kind, values in LEVELS.items() for value in values)
 FRAME_COUNTS = (1, 2, 4, 8, 16, 32, 64, 100)
 
@@ -40,8 +52,11 @@ def disturb_face(face: Face, condition: Condition) -> Face:
     """The face as if its picture had been disturbed at its own scale.
 
     ``crf`` encodes the pixels around the face as the only frame of a clip; for whole clips see ``recode_clip``.
-    ``margin`` changes nothing here: it is the crop's.
+    ``filmed`` moves the face while what is around it stands still, and encodes that. ``margin`` changes nothing here:
+    it is the crop's.
     """
+    if condition.kind == "filmed":
+        return _film_face(face, int(condition.value))
     return replace(face, patch=replace(face.patch, image=disturb(face.patch.image, condition)))
 
 
@@ -60,6 +75,15 @@ def disturb(image: U8, condition: Condition) -> U8:
     if condition.kind == "crf":
         return _recode_picture(image, int(value))
     return image
+
+
+def _film_face(face: Face, crf: int) -> Face:
+    patch = face.patch
+    corners = transform_points(invert(patch.frame_from_patch), face.box_xyxy.reshape(2, 2))
+    (x1, y1), (x2, y2) = corners.tolist()
+    film = film_at(crf, ((x1 + x2) / 2, (y1 + y2) / 2), max(x2 - x1, y2 - y1))
+    height, width = (side // 2 * 2 for side in patch.image.shape[:2])  # H.264 takes even sides only
+    return replace(face, patch=replace(patch, image=film.apply(patch.image[:height, :width])))
 
 
 def _recode_picture(image: U8, crf: int) -> U8:

@@ -177,6 +177,7 @@ def draw_confusion(results: Sequence[Result], level: str) -> Figure:
 KIND_NAMES: dict[Kind, str] = {
     "jpeg": "JPEG quality",
     "crf": "H.264 CRF",
+    "filmed": "CRF of H.264, moving face",
     "scale": "scale of the sides",
     "blur": "blur, sigma in px",
     "margin": "crop margin / the member's own",
@@ -191,7 +192,7 @@ def draw_robustness(results: dict[str, Any], styles: dict[str, dict[str, Any]], 
         styles: contender -> line style.
         forged: whether the set holds forgeries.
     """
-    figure, axes = new_axes(columns=3, rows=2, width=3.6, height=2.7)
+    figure, axes = new_axes(columns=4, rows=2, width=3.6, height=2.7)
     for ax, kind in zip(axes, LEVELS, strict=False):
         for name, figures in results.items():
             points = [entry for entry in figures["robustness"] if entry["kind"] == kind]
@@ -204,21 +205,25 @@ def draw_robustness(results: dict[str, Any], styles: dict[str, dict[str, Any]], 
             ax.invert_xaxis()
         _set_height(ax, forged)
         name_axes(ax, "", KIND_NAMES[kind], "video AUC" if forged else "mean p_fake")
-    counts = axes[len(LEVELS)]
+    _draw_counts(axes[len(LEVELS)], results, styles, forged)
+    axes[-1].set_visible(False)
+    draw_legend(figure, axes[0])
+    return figure
+
+
+def _draw_counts(ax: Axes, results: dict[str, Any], styles: dict[str, dict[str, Any]], forged: bool) -> None:
     for name, figures in results.items():
         points = figures["frame_counts"]
         if points:
             heights = [_height(entry, forged) for entry in points]
-            counts.plot([entry["n_frames"] for entry in points], heights, marker="o", label=name, **styles[name])
-    if counts.lines:
-        counts.set_xscale("log", base=2)
-        counts.set_xticks([1, 2, 4, 8, 16, 32, 64, 100], ["1", "2", "4", "8", "16", "32", "64", "100"])
-        _set_height(counts, forged)
-        name_axes(counts, "", "frames looked at", "video AUC" if forged else "mean p_fake")
-    else:
-        counts.set_visible(False)
-    draw_legend(figure, axes[0])
-    return figure
+            ax.plot([entry["n_frames"] for entry in points], heights, marker="o", label=name, **styles[name])
+    if not ax.lines:
+        ax.set_visible(False)
+        return
+    ax.set_xscale("log", base=2)
+    ax.set_xticks([1, 2, 4, 8, 16, 32, 64, 100], ["1", "2", "4", "8", "16", "32", "64", "100"])
+    _set_height(ax, forged)
+    name_axes(ax, "", "frames looked at", "video AUC" if forged else "mean p_fake")
 
 
 def _height(entry: dict[str, Any], forged: bool) -> float:

@@ -137,5 +137,8 @@ LITE0: tuple[Recipe, ...] = (
         seed=51,
         log_every=125,
         n_validation=256,
+        note="37 minutes on one core, run once as written, with faces filmed 80 to 240 px wide at CRF 18 to 32; val "
+        "(within-dataset) frame AUC .856 [.842, .869] at 224 px, n = 2095. Video no longer counts against a face, but "
+        "nothing more is found: not shipped.",
     ),
 )

@@ -95,4 +95,32 @@ RESNET18: tuple[Recipe, ...] = (
         note="18 minutes on one shared core, run once as written; val (within-dataset) frame AUC .831 [.817, .846] "
         "at 192 px, n = 2095. No gain on other cameras: not shipped.",
     ),
+    Recipe(
+        name="strong-resnet18-filmed",  # goes on from strong-resnet18-twins
+        architecture="resnet18",
+        phases=(Phase(160, 28_800),),
+        input_px=192,
+        margin=1.2,
+        self_blend_share=0.16,
+        swap_share=0.08,
+        further_share=0.08,
+        feathered_share=0.08,
+        stills_share=0.5,
+        h264_share=0.3,
+        camera_share=0.5,
+        inside_share=0.7,
+        film_share=0.5,
+        jitter_scale=(0.82, 1.3),
+        peak_lr=4e-4,
+        warmup_share=0.02,
+        ema_decay=0.998,
+        dropout=0.0,
+        bf16=True,
+        seed=53,
+        log_every=150,
+        n_validation=512,
+        member="resnet18-twins",
+        note="22 minutes on one core, run once as written; val (within-dataset) frame AUC .850 [.836, .865] at 192 px, "
+        "n = 2095. No gain: not shipped.",
+    ),
 )
