@@ -18,8 +18,9 @@ moderation, or to judge a person.
 **What it cannot do.** Only faces are assessed: no sound, no lip-sync, no wholly generated scenes, no editing. The
 absence of signs is no proof. The weights began with public ImageNet weights and were trained on little material: they
 separate within the data they come from, and less outside it (see the tables), so many verdicts are "no clear answer",
-as are those on faces under 64 px, strong blur and heavy compression. A heat map is coarse (a cell is a tenth to
-a sixteenth of the crop): eye and brow are one cell apart."""
+as are those on faces under 64 px, strong blur and heavy compression. Compression of faces that move looks to the models
+like a forgery: single frames of genuine clips draw more false alarms than the clips or photos do. A heat map is coarse
+(a cell is a tenth to a sixteenth of the crop): eye and brow are one cell apart."""
 
 
 def write_model_card(
