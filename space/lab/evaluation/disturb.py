@@ -12,7 +12,7 @@ import numpy as np
 
 from space.analysis.crops import invert, transform_points
 from space.contract import U8, Face
-from space.lab.forge.compress import decode_clip, encode_clip
+from space.lab.forge.compress import REPEATABLE, decode_clip, encode_clip
 from space.lab.training.film import film_at
 
 Kind = Literal["jpeg", "crf", "filmed", "scale", "blur", "margin"]
@@ -23,9 +23,8 @@ class Condition:
     """One disturbance of one strength."""
 
     kind: Kind
-    value: (
-        float  # jpeg: quality; crf, filmed: of H.264; scale: of the sides; blur: sigma, px; margin: / the member's own
-    )
+    # jpeg: quality; crf and filmed: CRF of H.264; scale: of the sides; blur: sigma, px; margin: / the member's own
+    value: float
 
 
 LEVELS: dict[Kind, tuple[float, ...]] = {  # from mild to strong; margin: from tight to wide
@@ -36,14 +35,8 @@ LEVELS: dict[Kind, tuple[float, ...]] = {  # from mild to strong; margin: from t
     "blur": (0.5, 1.0, 2.0),
     "margin": (0.8, 0.9, 1.1, 1.25),
 }
-UNDISTURBED: dict[Kind, float] = {
-    "jpeg": 100,
-    "crf": 18,
-    "filmed": 18,
-    "scale": 1.0,
-    "blur": 0.0,
-    "margin": 1.0,
-}  # as the file is
+# As the file is.
+UNDISTURBED: dict[Kind, float] = {"jpeg": 100, "crf": 18, "filmed": 18, "scale": 1.0, "blur": 0.0, "margin": 1.0}
 CONDITIONS = tuple(Condition(kind, value) for kind, values in LEVELS.items() for value in values)
 FRAME_COUNTS = (1, 2, 4, 8, 16, 32, 64, 100)
 
@@ -82,8 +75,7 @@ def _film_face(face: Face, crf: int) -> Face:
     corners = transform_points(invert(patch.frame_from_patch), face.box_xyxy.reshape(2, 2))
     (x1, y1), (x2, y2) = corners.tolist()
     film = film_at(crf, ((x1 + x2) / 2, (y1 + y2) / 2), max(x2 - x1, y2 - y1))
-    height, width = (side // 2 * 2 for side in patch.image.shape[:2])  # H.264 takes even sides only
-    return replace(face, patch=replace(patch, image=film.apply(patch.image[:height, :width])))
+    return replace(face, patch=replace(patch, image=film.apply(patch.image)))
 
 
 def _recode_picture(image: U8, crf: int) -> U8:
@@ -102,7 +94,7 @@ def recode_clip(path: Path, out: Path, *, crf: int) -> None:
         given = source.streams.video[0]
         given.thread_type = "AUTO"
         stream = target.add_stream(
-            "libx264", rate=given.average_rate or 25, options={"preset": "veryfast", "crf": str(crf)}
+            "libx264", rate=given.average_rate or 25, options={"preset": "veryfast", "crf": str(crf), **REPEATABLE}
         )
         stream.width, stream.height = given.codec_context.width // 2 * 2, given.codec_context.height // 2 * 2
         stream.pix_fmt = "yuv420p"
