@@ -12,17 +12,19 @@ import pytest
 import torch
 from skimage.data import astronaut
 
+from space.analysis.outline import measure_outlines
 from space.analysis.parts import FACE_PARTS
 from space.analysis.verdict import Combination
 from space.lab.evaluation.metrics import auc
 from space.lab.training import calibration
+from space.lab.training.genuine import N_CAMERAS, GenuineFile, fit_outline, read_genuine, score_genuine
 from space.lab.training.pairs import TwinData
 from space.lab.training.recipe import Recipe
 from space.lab.training.result import predict_split
-from space.lab.training.ship import N_CAMERAS, Serving, read_genuine, score_genuine, ship_members
+from space.lab.training.ship import Serving, ship_members
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import read_trained
-from space.models.cards import Card, EnsembleRecord, Params, Thresholds, read_card, write_record
+from space.models.cards import Card, EnsembleRecord, OutlineEvidence, Params, Thresholds, read_card, write_record
 from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
 from space.models.weights import load_ensemble, save_weights
@@ -129,6 +131,31 @@ def test_thresholds_hold_for_what_other_cameras_make_of_genuine_faces(
     assert len(set(logits[:, 0])) == 1, "ten copies of one photo"
     assert len(set(logits[:, 1:].ravel())) == 10 * N_CAMERAS, "no two are seen alike"
     assert (logits == score_genuine(files, ensemble, combination)).all(), "drawn from a seed"
+
+    outline = OutlineEvidence(slope=0.0, offset=9.0, deviation=1.0, weight=1.5, limit=2.0)  # all are far too soft
+    judged = replace(combination, record=replace(draft, outline=outline))
+    assert (score_genuine(files, ensemble, judged) == logits).all(), "outlines of photos do not count"
+    clips = [replace(file, is_clip=True) for file in files]
+    assert score_genuine(clips, ensemble, judged) == pytest.approx(logits + 3.0)
+
+
+def test_what_is_usual_along_outlines_is_fitted_to_genuine_files(genuine: Path) -> None:
+    (file, *_) = read_genuine([genuine])
+    (face,) = file.faces
+    assert not file.is_clip
+    rng = np.random.default_rng(0)
+    files = []
+    for sigma in rng.uniform(0.3, 2.5, 40):
+        image = cv2.GaussianBlur(face.patch.image, (0, 0), float(sigma))
+        noisy = np.clip(image + rng.normal(0, rng.uniform(0, 4), image.shape), 0, 255).astype(np.uint8)
+        files.append(GenuineFile((replace(face, patch=replace(face.patch, image=noisy)),), is_clip=False))
+    outline = fit_outline(files, 1.5)
+    softness = np.array([outline.softness(measure_outlines(one.faces)).mean() for one in files])
+    assert abs(softness.mean()) < 0.1
+    assert 0.8 < softness.std() < 1.1
+    assert outline.weight == 1.5
+    with pytest.raises(ValueError, match="29 genuine files"):
+        fit_outline(files[:29], 1.5)
 
 
 def test_one_name_stands_for_one_member(faces: tuple[Path, Path], genuine: Path, tmp_path: Path) -> None:

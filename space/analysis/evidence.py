@@ -152,7 +152,7 @@ def show_evidence(
                 parts=parts,
                 heat=0.0 if is_too_weak else heat,
                 sentence=sentence,
-                bias=source.bias,
+                bias=None if source.bias is None else source.bias + float(scores.outline_logits[position]),
                 shares=share_by_layer(face_map, face.landmarks),
             )
         )

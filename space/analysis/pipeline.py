@@ -27,6 +27,7 @@ from space.analysis.faces import FaceFinder
 from space.analysis.occlusion import measure_drops
 from space.analysis.report import new_report_id
 from space.analysis.scoring import Compute, ComputeRefusedError, Scorer, Tell, thin_tracks
+from space.analysis.track_scores import score_tracks
 from space.analysis.tracks import link_tracks
 from space.analysis.verdict import Combination, TrackScores, TrackVerdict, judge_clip, judge_track
 from space.contract import (
@@ -242,7 +243,8 @@ class _Judge:
         self._faces = settings.faces
 
     def __call__(self, tracks: Sequence[Track], scores: Sequence[MemberScores], n_frames: int) -> _Judged:
-        track_scores = _scores_per_track(tracks, scores, self.combination)
+        raw = {said.member: said.logits for said in scores}
+        track_scores = score_tracks(tracks, raw, self.combination, self._source)
         verdicts = [judge_track(s, self.combination.record, self._source, self._faces) for s in track_scores]
         verdict, decisive = judge_clip(verdicts, n_frames=n_frames)
         return _Judged(tuple(track_scores), tuple(verdicts), verdict, decisive)
@@ -276,26 +278,6 @@ class _FirstWord:
         listener, self._listener = self._listener, None
         if listener:
             listener(verdict)
-
-
-def _scores_per_track(
-    tracks: Sequence[Track], scores: Sequence[MemberScores], combination: Combination
-) -> list[TrackScores]:
-    result, start = [], 0
-    for track in tracks:
-        part = slice(start, start + len(track.faces))
-        raw = {s.member: s.logits[part] for s in scores}
-        result.append(
-            TrackScores(
-                track_id=track.track_id,
-                time_s=np.array([face.time_s for face in track.faces]),
-                qualities=tuple(face.quality for face in track.faces),
-                logits=combination.logits(raw),
-                member_logits=combination.member_logits(raw),
-            )
-        )
-        start = part.stop
-    return result
 
 
 def _map_source(ensemble: Ensemble, maps: Sequence[MemberMaps], combination: Combination, first: int) -> MapSource:

@@ -22,6 +22,7 @@ F64 = NDArray[np.float64]
 # interval of a single picture, or of a few agreeing frames, would claim certainty. In calibrated logits.
 PRIOR_FRAME_SD = 0.5
 Z_95 = 1.96
+NOTABLE_SOFTNESS = 1.0  # deviations from which a soft outline is named among the reasons
 SEVERITY: dict[VerdictCode, int] = {"strong": 3, "some": 2, "inconclusive": 1, "little": 0, "not_applicable": -1}
 
 
@@ -39,7 +40,7 @@ class Combination:
         return np.stack([c.logit(raw[name]) for name, c in zip(self.members, self.calibrations, strict=True)])
 
     def logits(self, raw: Mapping[str, NDArray[np.float32]]) -> F64:
-        """(n,) the ensemble's calibrated logits."""
+        """(n,) the ensemble's calibrated logits, of what its members say alone."""
         mean = np.asarray(self.weights) @ self.member_logits(raw)
         return np.asarray(self.record.calibration.logit(mean), np.float64)
 
@@ -59,6 +60,13 @@ class TrackScores:
     qualities: tuple[Quality, ...]  # n
     logits: F64  # (n,) the ensemble's, calibrated
     member_logits: F64  # (members, n) calibrated
+    softness: F64 | None = None  # (n,) of the outline, in deviations; ``logits`` hold its part. None: it does not count
+    outline_weight: float = 0.0  # what one deviation has added
+
+    @property
+    def outline_logits(self) -> F64:
+        """(n,) what the outlines added to the logits."""
+        return np.zeros(len(self.logits)) if self.softness is None else self.outline_weight * self.softness
 
     @property
     def weights(self) -> F64:
@@ -209,11 +217,20 @@ def _supporting_reasons(
         reasons.append(make_text("reason.most_frames_agree", n_agree=int(agree.sum()), n_total=len(agree)))
         if code != "little":
             reasons.extend(_short_passage(scores.time_s[usable], agree))
+    if code != "little" and _is_outline_soft(scores):
+        reasons.append(make_text("reason.soft_outline"))
     if len(member_p) > 1:
         same = member_p < thresholds.some_from if code == "little" else member_p >= thresholds.some_from
         name = "reason.members_agree" if same.all() else "reason.members_differ"
         reasons.append(make_text(name, n_agree=int(same.sum()), n_members=len(member_p)))
     return reasons
+
+
+def _is_outline_soft(scores: TrackScores) -> bool:
+    """Whether the outline says something by itself: softer than five in six genuine faces' on the mean."""
+    if scores.softness is None:
+        return False
+    return float((scores.weights * scores.softness).sum() / scores.weights.sum()) >= NOTABLE_SOFTNESS
 
 
 def _short_passage(time_s: F64, signs: NDArray[np.bool_]) -> list[Text]:

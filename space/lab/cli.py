@@ -220,6 +220,9 @@ def ship(
     weight: Annotated[
         list[str] | None, typer.Option(help="NAME=W: how much a member counts beside the others; 1 unless given.")
     ] = None,
+    outline: Annotated[
+        float, typer.Option(min=0, help="What a soft outline adds to a clip's logit for each deviation; 0: nothing.")
+    ] = 0.0,
 ) -> None:
     """Write weights, cards and the ensemble's record from finished runs and earlier members."""
     from space.lab.training.ship import Serving, ship_members
@@ -232,7 +235,7 @@ def ship(
     weights = dict(parse_members(",".join(weight))) if weight else {}
     if any(value <= 0 for value in weights.values()):
         raise typer.BadParameter("--weight takes NAME=W, W above 0")
-    serving = Serving(sizes, dict(_read_reference(entry) for entry in reference or []), weights)
+    serving = Serving(sizes, dict(_read_reference(entry) for entry in reference or []), weights, outline)
     shipped = ship_members(
         *(members, data, twins, genuine, out), min_bits_per_pixel=min_bits_per_pixel, serving=serving
     )

@@ -203,11 +203,37 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class OutlineEvidence:
+    """How a face's outline counts in clips: what is usual on genuine faces, and what softer than that adds."""
+
+    slope: float  # usual detail along the outline = slope * detail within + offset; see ``analysis/outline.py``
+    offset: float
+    deviation: float  # of genuine faces around it, > 0
+    weight: float  # added to the ensemble's calibrated logit for each deviation that the outline is softer, > 0
+    limit: float  # deviations that count at most, either way, > 0
+
+    def __post_init__(self) -> None:
+        _require(self.deviation > 0, "deviation must be positive")
+        _require(self.weight > 0, "weight must be positive")
+        _require(self.limit > 0, "limit must be positive")
+
+    def softness(self, detail: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Deviations by which outlines are softer than usual, within the limit; 0 where nothing was measured.
+
+        Args:
+            detail: (n, 2) as ``measure_outlines`` gives it, NaN where a face's surroundings are not to be seen.
+        """
+        usual = self.slope * detail[:, 1].astype(np.float64) + self.offset
+        softer = (usual - detail[:, 0]) / self.deviation
+        return np.nan_to_num(np.clip(softer, -self.limit, self.limit), nan=0.0)
+
+
+@dataclass(frozen=True)
 class EnsembleRecord:
     """Members that answer together.
 
     The ensemble's logit is the weighted mean of the members' *calibrated* logits; ``calibration``
-    turns it into p_fake.
+    turns it into p_fake. In clips, what the face's outline says is added.
     """
 
     name: str
@@ -219,6 +245,7 @@ class EnsembleRecord:
     heat_min: float  # logit units per map cell; a map that stays below counts as no reaction
     metrics: tuple[Metric, ...]
     usual_shares: tuple[tuple[str, float], ...] | None = None  # (part, its mean share of genuine faces' heat)
+    outline: OutlineEvidence | None = None  # None: outlines do not count
 
     def __post_init__(self) -> None:
         _require_name(self.name)

@@ -13,7 +13,8 @@ import numpy as np
 from space.analysis.crops import cut_crop
 from space.analysis.scores import batched, score_crops
 from space.analysis.sequences import score_track
-from space.analysis.verdict import Combination, TrackScores, judge_clip, judge_track, sigmoid
+from space.analysis.track_scores import score_tracks
+from space.analysis.verdict import Combination, judge_clip, judge_track, sigmoid
 from space.contract import F32, Face, SourceInfo, Track, VerdictCode
 from space.lab.evaluation.metrics import F64
 from space.models.cards import UNCALIBRATED, Card, EnsembleRecord
@@ -171,22 +172,8 @@ def judge(
     Args:
         raw: logits of the tracks' faces, one track after the other.
     """
-    chosen = contender.select(raw)
     combination = contender.combination
-    scores, start = [], 0
-    for track in tracks:
-        part = slice(start, start + len(track.faces))
-        logits = {name: values[part] for name, values in chosen.items()}
-        scores.append(
-            TrackScores(
-                track_id=track.track_id,
-                time_s=np.array([face.time_s for face in track.faces]),
-                qualities=tuple(face.quality for face in track.faces),
-                logits=combination.logits(logits),
-                member_logits=combination.member_logits(logits),
-            )
-        )
-        start = part.stop
+    scores = score_tracks(tracks, contender.select(raw), combination, info)
     verdicts = [judge_track(score, combination.record, info, settings) for score in scores]
     verdict, _ = judge_clip(verdicts, n_frames=n_frames)
     most = max(scores, key=lambda score: len(score.logits), default=None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from space.models.cards import Card, EnsembleRecord, Metric, read_card, read_ensemble
+from space.models.cards import Card, EnsembleRecord, Metric, OutlineEvidence, read_card, read_ensemble
 from space.models.weights import ENSEMBLE_FILE
 
 INTENDED = """\
@@ -41,6 +41,7 @@ def write_model_card(
         "This file is made from the cards beside the weights (`python -m space lab card`); edit those, not this.",
         INTENDED,
         "## Members\n\n" + _members(record, cards),
+        *(["## Outlines\n\n" + _outline(record.outline)] if record.outline else []),
         "## Measured\n\n" + _metrics(record, cards),
         "## Whole clips (video level, cross-dataset)\n\n" + _clips(clips),
         *(["## Members compared\n\n" + comparison.strip()] if comparison else []),
@@ -87,6 +88,17 @@ def _members(record: EnsembleRecord, cards: list[Card]) -> str:
 def _reference(card: Card) -> str:
     reference = card.params.reference
     return "" if reference is None else f"{reference.share:g} of its logit at {reference.detail_px} px detail"
+
+
+def _outline(outline: OutlineEvidence) -> str:
+    return (
+        "In clips, what the members say is not all: the finest detail along the face's outline is measured against "
+        "that around it, and what genuine photos with as much detail within the face show is taken off. Each deviation "
+        f"({outline.deviation:g} of the logarithm of power) that the outline is softer adds {outline.weight:g} to the "
+        f"logit, {outline.limit:g} deviations at most, and takes as much off where it is sharper. A face that was put "
+        "into a picture ends softly; so do some genuine ones (make-up, backlight, a blurred background), and a forgery "
+        "of a part of the face leaves the outline as it was."
+    )
 
 
 def _metrics(record: EnsembleRecord, cards: list[Card]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -13,24 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space.analysis.crops import cut_crop
-from space.analysis.faces import FaceFinder
 from space.analysis.maps import map_crops
-from space.analysis.scores import batched, score_crops
+from space.analysis.scores import batched
 from space.analysis.verdict import Combination, sigmoid
-from space.contract import Crop, Face
-from space.errors import SourceError
-from space.intake.frames import sample_frames
-from space.intake.source import open_source
+from space.contract import Crop
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
-from space.lab.training.augment import Photometry, draw_photometry
 from space.lab.training.calibration import fit_calibration, verdict_levels
+from space.lab.training.genuine import CALIBRATION_SEED, fit_outline, read_genuine, score_genuine
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.result import (
     Predictions,
     estimate_auc,
 )
-from space.lab.training.stills import genuine_use
 from space.lab.training.trained import Trained, read_trained
 from space.lab.training.twins import IDENTITY
 from space.lab.training.usual import share_crops, share_faces, usual_shares
@@ -46,15 +39,10 @@ from space.models.cards import (
 )
 from space.models.registry import ARCHITECTURES
 from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
-from space.settings import Limits, Settings
 
-log = logging.getLogger(__name__)
-
-VERSION = "0.8"
+VERSION = "0.9"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
-CALIBRATION_SEED = 0
-N_CAMERAS = 4  # that each genuine file is also seen by, for thresholds that hold elsewhere
 N_HEAT = 200  # faces of either kind
 N_USUAL = 400  # genuine faces of the data set whose heat tells what is usual
 HIGHEST = 0.1  # share of forged faces that are looked at where fewer are called "some"
@@ -76,6 +64,8 @@ class Serving:
     references: Mapping[str, DetailReference] = field(default_factory=dict)
     # How much a member counts beside the others; 1 unless given.
     weights: Mapping[str, float] = field(default_factory=dict)
+    # What a soft outline of the face adds to the ensemble's calibrated logit in clips, for each deviation; 0: nothing.
+    outline: float = 0.0
 
 
 AS_TRAINED = Serving()
@@ -131,7 +121,9 @@ def ship_members(
     write_record(draft, out / ENSEMBLE_FILE)
     ensemble = load_ensemble(folder=out)
     files = read_genuine(genuine)
-    outside = calibration.p_fake(score_genuine(files, ensemble, combination))
+    outline = fit_outline(files, serving.outline) if serving.outline else None
+    record_so_far = replace(draft, calibration=calibration, outline=outline)
+    outside = sigmoid(score_genuine(files, ensemble, replace(combination, record=record_so_far)))
     labels = predictions.labels
     sets = [p_fake[fit & (labels == 0)], outside[:, 0], outside[:, 1:].ravel()]
     little, some, strong = verdict_levels(sets, p_fake[fit & (labels == 1)])
@@ -139,7 +131,7 @@ def ship_members(
     full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
     usual = [
         share_crops(validation, _draw_names(predictions, fit & (labels == 0)), ensemble, combination.map_scales),
-        share_faces([face for faces in files for face in faces], ensemble, combination.map_scales),
+        share_faces([face for file in files for face in file.faces], ensemble, combination.map_scales),
     ]
     thresholds = Thresholds(
         little_below=little,
@@ -161,6 +153,7 @@ def ship_members(
         heat_min=heat_min / calibration.temperature,
         metrics=_ensemble_metrics(predictions, p_fake, fit, thresholds),
         usual_shares=usual_shares(usual),
+        outline=outline,
     )
     write_record(record, out / ENSEMBLE_FILE)
     return sorted(out.iterdir())
@@ -211,58 +204,6 @@ def _draft_record(cards: Sequence[Card], weights: Sequence[float], min_bits_per_
         heat_min=0.0,
         metrics=(),
     )
-
-
-def read_genuine(folders: Sequence[Path]) -> list[list[Face]]:
-    """The usable faces of every genuine photo and clip in the calibration quarter.
-
-    A file without one, or that cannot be read, is left out: it says nothing about false alarms.
-    """
-    settings = Settings(n_frames=8)
-    files = sorted(path for folder in folders for path in folder.iterdir() if path.suffix != ".csv")
-    chosen = [path for path in files if genuine_use(path.name) == "calibrate"]
-    with FaceFinder(settings.faces) as finder:
-        found = [[face for face in _read_faces(p, finder, settings.n_frames) if face.quality.usable] for p in chosen]
-    return [faces for faces in found if faces]
-
-
-def score_genuine(files: Sequence[Sequence[Face]], ensemble: Ensemble, combination: Combination) -> NDArray[np.float64]:
-    """The ensemble's uncalibrated logit of every file, which for a clip is the mean over its faces.
-
-    Returns:
-        (n, 1 + ``N_CAMERAS``): as the file is, and as other cameras and codecs would have left it.
-    """
-    rng = np.random.default_rng(CALIBRATION_SEED)
-    rows = []
-    for faces in files:
-        changes = [replace(draw_photometry(rng, 0.5, 1.0), flip=False) for _ in range(N_CAMERAS)]
-        seen = [faces, *([_change_face(face, change) for face in faces] for change in changes)]
-        rows.append([float(combination.logits(score_faces(shown, ensemble)).mean()) for shown in seen])
-    return np.array(rows, np.float64).reshape(-1, 1 + N_CAMERAS)
-
-
-def _change_face(face: Face, change: Photometry) -> Face:
-    height, width = (side // 2 * 2 for side in face.patch.image.shape[:2])  # H.264 takes even sides only
-    image = change.apply(face.patch.image[:height, :width])
-    return replace(face, patch=replace(face.patch, image=image))
-
-
-def _read_faces(path: Path, finder: FaceFinder, n_frames: int) -> Iterator[Face]:
-    limits = Limits()
-    try:
-        for frame in sample_frames(open_source(path, limits=limits), n_frames, limits=limits):
-            yield from finder.find_faces(frame)[:1]
-    except SourceError as error:
-        log.warning("%s: %s", path.name, error.code)
-
-
-def score_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, NDArray[np.float32]]:
-    """Member -> raw logits (n,)."""
-    raw = {}
-    for member in ensemble.members:
-        crops = (cut_crop(f.patch, f.box_xyxy, margin=member.card.margin, input_px=member.card.input_px) for f in faces)
-        raw[member.card.name] = score_crops(member, batched(crops, 8)).logits
-    return raw
 
 
 def _draw_names(predictions: Predictions, among: NDArray[np.bool_]) -> list[str]:
