@@ -172,6 +172,7 @@ class FrameVerdict:
     quality: Quality
     p_fake: float  # calibrated, of this frame alone
     logits: Mapping[str, float]  # member -> raw logit
+    softness: float | None = None  # deviations by which the outline is softer than usual; None where it does not count
 
 
 # --- the report -------------------------------------------------------------------------------

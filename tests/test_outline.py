@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from skimage import data
 
 from space.analysis.crops import cut_patch, square_box
+from space.analysis.evidence import report_track
 from space.analysis.outline import OVAL, measure_outlines
 from space.analysis.track_scores import score_tracks
-from space.analysis.verdict import Combination, judge_track
-from space.contract import Face, SourceInfo, Track
+from space.analysis.verdict import Combination, judge_track, sigmoid
+from space.contract import Face, MemberScores, SourceInfo, Track
 from space.models.cards import Calibration, OutlineEvidence
 from space.settings import FaceSettings
 from tests.astronaut_faces import LANDMARKS
@@ -126,6 +127,21 @@ def test_a_verdict_names_a_soft_outline(
     verdict = judge_track(scores, combination.record, VIDEO, FaceSettings()).verdict
     assert verdict.code == "strong"
     assert ("reason.soft_outline" in {reason.id for reason in verdict.reasons}) is named
+
+
+@pytest.mark.parametrize("source", [VIDEO, IMAGE])
+def test_a_report_holds_what_outlines_said_of_every_frame(
+    shot: tuple[NDArray[np.uint8], NDArray[np.float32]], source: SourceInfo
+) -> None:
+    image, landmarks = shot
+    track, raw = track_of(image, landmarks), np.linspace(0, 1, 4, dtype=np.float32)
+    (scores,) = score_tracks([track], {"a": raw}, COMBINATION, source)
+    verdict = judge_track(scores, COMBINATION.record, source, FaceSettings())
+    report = report_track(track, scores, verdict, [MemberScores("a", raw)], first=0, pictures={})
+    for frame, logit in zip(report.frames, raw, strict=True):
+        softness = frame.softness or 0.0
+        assert (frame.softness is None) is (source is IMAGE)
+        assert frame.p_fake == pytest.approx(float(sigmoid(float(logit) + USUAL.weight * softness)))
 
 
 def test_tracks_are_scored_one_after_the_other(shot: tuple[NDArray[np.uint8], NDArray[np.float32]]) -> None:

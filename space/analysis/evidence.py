@@ -265,6 +265,7 @@ def report_track(
             quality=face.quality,
             p_fake=float(sigmoid(scores.logits[i])),
             logits={s.member: float(s.logits[first + i]) for s in raw},
+            softness=None if scores.softness is None else float(scores.softness[i]),
         )
         for i, face in enumerate(track.faces)
     )
