@@ -110,9 +110,8 @@ def _present(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 ADDED = {  # since schema 1.0: older reports, which stay valid, do not have them
-    ("SourceInfo", "credentials"),
+    *(("SourceInfo", "credentials"), ("FrameVerdict", "softness")),
     *(("PartHeat", name) for name in ("logit", "agreement", "excess")),
-    ("FrameVerdict", "softness"),
     *(("Evidence", name) for name in ("bias", "shares")),
     *(("PartSummary", name) for name in ("n_frames", "drop", "verified", "excess")),
     *(("PartsReport", name) for name in ("n_frames", "verification")),
