@@ -12,7 +12,8 @@ from skimage import data
 
 from space.analysis.crops import cut_patch, square_box
 from space.analysis.evidence import report_track
-from space.analysis.outline import OVAL, measure_outlines
+from space.analysis.outline import measure_outlines
+from space.analysis.parts import FACE_OVAL
 from space.analysis.track_scores import score_tracks
 from space.analysis.verdict import Combination, judge_track, sigmoid
 from space.contract import Face, MemberScores, SourceInfo, Track
@@ -33,7 +34,7 @@ def face_in(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, at: int
 def soften_outline(image: NDArray[np.uint8], landmarks: NDArray[np.float32], *, sigma: float) -> NDArray[np.uint8]:
     """Blur a band along the face's oval, as where a pasted face is mixed with what was there."""
     band = np.zeros(image.shape[:2], np.uint8)
-    oval = landmarks[list(OVAL)].astype(np.int32)
+    oval = landmarks[list(FACE_OVAL)].astype(np.int32)
     cv2.polylines(band, [cv2.convexHull(oval)], True, (1,), thickness=round(np.ptp(landmarks[:, 0]) * 0.12))
     blurred = cv2.GaussianBlur(image, (0, 0), sigma)
     return np.where(band[..., None] > 0, blurred, image)
@@ -67,7 +68,7 @@ def test_a_tight_crop_or_black_bars_show_no_surroundings(
     shot: tuple[NDArray[np.uint8], NDArray[np.float32]],
 ) -> None:
     image, landmarks = shot
-    x0, y0, x1, y1 = (round(float(v)) for v in square_box(landmarks[list(OVAL)]))
+    x0, y0, x1, y1 = (round(float(v)) for v in square_box(landmarks[list(FACE_OVAL)]))
     tight = face_in(np.ascontiguousarray(image[y0:y1, x0:x1]), landmarks - np.array([x0, y0], np.float32))
     barred = np.zeros_like(image)
     barred[y0:y1, x0:x1] = image[y0:y1, x0:x1]
@@ -78,7 +79,7 @@ def test_what_a_picture_lacks_beside_the_face_is_not_measured(
     shot: tuple[NDArray[np.uint8], NDArray[np.float32]],
 ) -> None:
     image, landmarks = shot
-    below = round(float(landmarks[list(OVAL), 1].max())) + 3  # the chin nearly touches the border
+    below = round(float(landmarks[list(FACE_OVAL), 1].max())) + 3  # the chin nearly touches the border
     whole, cut = measure_outlines([face_in(image, landmarks), face_in(image[:below], landmarks)])
     assert np.isfinite(cut).all()
     assert cut == pytest.approx(whole, abs=0.5), "a repeated border would count as a flat wall"

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from space.analysis.parts import FACE_OVAL
 from space.contract import F32, U8
 from space.lab.forge.occluders import OCCLUDER_KINDS, Occluder
 from space.lab.training.pairs import PairChoices, TwinData, draw_pair
-from space.lab.training.scene import OVAL, Scene, draw_scene
+from space.lab.training.scene import Scene, draw_scene
 from tests.astronaut_faces import LANDMARKS
 from tests.twins import write_twins
 
@@ -63,8 +64,8 @@ def test_the_region_is_what_nothing_lies_over(landmarks: F32) -> None:
 
 
 def test_a_backdrop_lies_beside_the_face(landmarks: F32) -> None:
-    middle = landmarks[list(OVAL)].mean(axis=0)
-    inner = (middle + (landmarks[list(OVAL)] - middle) * 0.6).round().astype(int)
+    middle = landmarks[list(FACE_OVAL)].mean(axis=0)
+    inner = (middle + (landmarks[list(FACE_OVAL)] - middle) * 0.6).round().astype(int)
     for scene in draw_scenes(landmarks):
         if scene.head is not None:
             assert scene.head.min() < 0.1

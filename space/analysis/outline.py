@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis.crops import cut_crop, invert, transform_points
+from space.analysis.parts import FACE_OVAL
 from space.contract import F32, U8, Face, Patch
 
-# The face's oval in MediaPipe's mesh.
-OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 FACE_PX = 115  # side of the landmarks' box where detail is measured
 MARGIN = 1.6  # of the crop
 FINE = (0.6, 1.2)  # standard deviations of the two Gaussians whose difference is the finest detail, pixels
@@ -45,7 +41,7 @@ def measure_outlines(faces: Sequence[Face]) -> F32:
 def _measure(face: Face) -> tuple[float, float]:
     size = round(FACE_PX * MARGIN)
     crop = cut_crop(face.patch, face.box_xyxy, margin=MARGIN, input_px=size)
-    landmarks = transform_points(invert(crop.frame_from_crop), face.landmarks[list(OVAL)])
+    landmarks = transform_points(invert(crop.frame_from_crop), face.landmarks[list(FACE_OVAL)])
     face_mask = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(face_mask, cv2.convexHull(landmarks).astype(np.int32), (1,))
     inwards = cv2.distanceTransform(face_mask, cv2.DIST_L2, 5)

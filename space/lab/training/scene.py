@@ -12,14 +12,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from space.analysis.parts import FACE_OVAL
 from space.contract import F32, U8
 from space.lab.forge.occluders import draw_occluder
 from space.lab.forge.shot import fill_hull
 
-OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 EARS = (234, 454)  # landmarks beside the right and the left ear
 FOREHEAD, CHIN = 10, 152
 SHIFT = 3  # bits of sub-pixel places when drawing
@@ -87,7 +84,7 @@ def _draw_light(size: int, rng: np.random.Generator) -> F32:
 
 def _draw_head(landmarks: F32, size: int, rng: np.random.Generator) -> F32:
     """Head and shoulders as a poor segmentation sees them."""
-    oval = landmarks[list(OVAL)]
+    oval = landmarks[list(FACE_OVAL)]
     middle, height = oval.mean(axis=0), float(np.hypot(*(landmarks[CHIN] - landmarks[FOREHEAD])))
     up = (landmarks[FOREHEAD] - landmarks[CHIN]) / max(height, 1.0)
     grown = middle + (oval - middle) * rng.uniform(1.15, 1.45) + up * height * rng.uniform(0.05, 0.2)
@@ -166,7 +163,7 @@ def _draw_microphone(layer: F32, chin: F32, up: F32, aside: F32, colour: F32, rn
 
 def _draw_patch(layer: F32, landmarks: F32, height: float, colour: F32, rng: np.random.Generator) -> None:
     """A corner of anything; its middle lies outside the face's oval."""
-    oval = landmarks[list(OVAL)]
+    oval = landmarks[list(FACE_OVAL)]
     start = oval[int(rng.integers(len(oval)))]
     middle = start + (start - oval.mean(axis=0)) * rng.uniform(0.25, 0.8)
     angles = np.sort(rng.uniform(0, 2 * np.pi, size=int(rng.integers(3, 8))))
