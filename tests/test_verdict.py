@@ -115,7 +115,15 @@ CASES = {
         track([6.0, 6.0, 6.0, 0.5, 0.5, 0.5, 0.5, 0.5]),
         VIDEO,
         "strong",
-        {"a_short_passage", "most_frames_agree", "members_agree"},
+        {"a_short_passage", "moments_differ", "members_agree"},
+    ),
+    "half of the moments": (track([6.0, 0.5] * 4), VIDEO, "strong", {"moments_differ", "members_agree"}),
+    "more than half": (track([6.0] * 5 + [0.5] * 3), VIDEO, "strong", {"most_frames_agree", "members_agree"}),
+    "none alone": (
+        track([4.0] * 8, members=[[0.5] * 8, [0.6] * 8]),
+        VIDEO,
+        "strong",
+        {"most_frames_agree", "members_together"},
     ),
 }
 

@@ -22,6 +22,7 @@ F64 = NDArray[np.float64]
 # interval of a single picture, or of a few agreeing frames, would claim certainty. In calibrated logits.
 PRIOR_FRAME_SD = 0.5
 Z_95 = 1.96
+MOST = 0.5  # share of the moments from which on they "agree"
 NOTABLE_SOFTNESS = 1.0  # deviations from which a soft outline is named among the reasons
 SEVERITY: dict[VerdictCode, int] = {"strong": 3, "some": 2, "inconclusive": 1, "little": 0, "not_applicable": -1}
 
@@ -214,16 +215,24 @@ def _supporting_reasons(
     if source.kind == "image":
         reasons.append(make_text("reason.single_picture"))
     else:
-        reasons.append(make_text("reason.most_frames_agree", n_agree=int(agree.sum()), n_total=len(agree)))
+        name = "reason.most_frames_agree" if agree.mean() > MOST else "reason.moments_differ"
+        reasons.append(make_text(name, n_agree=int(agree.sum()), n_total=len(agree)))
         if code != "little":
             reasons.extend(_short_passage(scores.time_s[usable], agree))
     if code != "little" and _is_outline_soft(scores):
         reasons.append(make_text("reason.soft_outline"))
     if len(member_p) > 1:
         same = member_p < thresholds.some_from if code == "little" else member_p >= thresholds.some_from
-        name = "reason.members_agree" if same.all() else "reason.members_differ"
-        reasons.append(make_text(name, n_agree=int(same.sum()), n_members=len(member_p)))
+        reasons.append(_members_reason(same))
     return reasons
+
+
+def _members_reason(same: NDArray[np.bool_]) -> Text:
+    """What the members, two at least, say alone; none may say what all evidence says together."""
+    if not same.any():
+        return make_text("reason.members_together")
+    name = "reason.members_agree" if same.all() else "reason.members_differ"
+    return make_text(name, n_agree=int(same.sum()), n_members=len(same))
 
 
 def _is_outline_soft(scores: TrackScores) -> bool:
