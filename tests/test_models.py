@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 from torchvision import models as torchvision_models
 
 from space.analysis.maps import map_crops
@@ -19,7 +20,7 @@ from space.contract import Crop
 from space.models.cards import Params
 from space.models.efficientnet import SameConv2d
 from space.models.layouts import STEMS
-from space.models.member import FrameMember, fold_norms, normalise
+from space.models.member import TRUNK_IMAGES, FrameMember, fold_norms, normalise, see_trunk
 from space.models.registry import ARCHITECTURES, build_member, build_network
 from space.models.weights import LoadedMember
 from tests.members import CARD, build_seeded
@@ -201,11 +202,30 @@ def test_dropout_is_as_published_or_as_chosen(dropout: float | None, expected: f
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), kernel=st.sampled_from([3, 5]), stride=st.integers(1, 3))
-def test_same_padding_gives_a_cell_for_every_started_stride(height: int, width: int, kernel: int, stride: int) -> None:
+def test_same_padding_is_that_of_a_padded_copy(height: int, width: int, kernel: int, stride: int) -> None:
     convolution = SameConv2d(1, 1, kernel, stride=stride)
+    images = torch.rand(1, 1, height, width)
+    before = [max((-(-size // stride) - 1) * stride + kernel - size, 0) // 2 for size in (width, height)]
+    padded = functional.pad(images, (before[0], kernel, before[1], kernel))
     with torch.no_grad():
-        cells = convolution(torch.zeros(1, 1, height, width))
+        cells = convolution(images)
+        expected = functional.conv2d(padded, convolution.weight, convolution.bias, stride)
     assert cells.shape[2:] == (-(-height // stride), -(-width // stride))
+    torch.testing.assert_close(cells, expected[..., : cells.shape[2], : cells.shape[3]])
+
+
+def test_a_trunk_sees_few_images_at_a_time_and_in_training_all() -> None:
+    seen: list[int] = []
+
+    class Trunk(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
+            return 2 * images
+
+    trunk, images = Trunk(), torch.rand(2 * TRUNK_IMAGES + 1, 3, 2, 2)
+    assert torch.equal(see_trunk(trunk.eval(), images), 2 * images)
+    assert torch.equal(see_trunk(trunk.train(), images), 2 * images)
+    assert seen == [TRUNK_IMAGES, TRUNK_IMAGES, 1, len(images)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from space.contract import F32, Crop, FaceMap, MemberMaps, MemberScores
 from space.models.cards import DetailReference
-from space.models.member import FrameMember, drop_detail, find_linear, normalise
+from space.models.member import FrameMember, drop_detail, find_linear, normalise, see_trunk
 from space.models.weights import LoadedMember
 
 LAYERS = ("penultimate", "last", "layered")
@@ -85,7 +85,7 @@ def _map_batch(member: LoadedMember, crops: list[Crop]) -> tuple[F32, F32, F32, 
         versions.append(drop_detail(images, reference.detail_px))
         shares.append(-reference.share)
     with torch.no_grad():  # one version at a time: larger batches leave the processor's cache
-        penultimate = torch.cat([module.trunk(version) for version in versions])
+        penultimate = torch.cat([see_trunk(module.trunk, version) for version in versions])
     penultimate.requires_grad_(True)
     with torch.enable_grad():
         last = module.tail(penultimate)

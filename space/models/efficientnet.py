@@ -22,13 +22,20 @@ BUILDERS = {f"efficientnet_b{i}": getattr(models, f"efficientnet_b{i}") for i in
 
 
 class SameConv2d(nn.Conv2d):
-    """A strided convolution with TensorFlow's "SAME" padding, chosen by the size of its input."""
+    """A strided convolution with TensorFlow's "SAME" padding, chosen by the size of its input.
+
+    An odd number of pixels is added, one more at the end than at the start. Torch pads both sides alike, so there the
+    kernel gets a first row and column of zeros: a padded copy of the images would take several times as long as the
+    convolution itself.
+    """
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, C, H, W) -> (n, C', ceil(H / stride), ceil(W / stride))."""
-        pads = [_same_pad(images.shape[axis], self.kernel_size[axis - 2], self.stride[axis - 2]) for axis in (3, 2)]
-        padded = functional.pad(images, [side for pad in pads for side in (pad // 2, pad - pad // 2)])
-        return functional.conv2d(padded, self.weight, self.bias, self.stride, groups=self.groups)
+        pads = [_same_pad(images.shape[axis], self.kernel_size[axis - 2], self.stride[axis - 2]) for axis in (2, 3)]
+        more_h, more_w = (pad % 2 for pad in pads)
+        kernel = functional.pad(self.weight, (more_w, 0, more_h, 0)) if more_h or more_w else self.weight
+        sides = (pads[0] - pads[0] // 2, pads[1] - pads[1] // 2)
+        return functional.conv2d(images, kernel, self.bias, self.stride, sides, groups=self.groups)
 
 
 def _same_pad(size: int, kernel: int, stride: int) -> int:

@@ -16,6 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from space.models.cards import DetailReference
 
+TRUNK_IMAGES = 4  # at a time, on a processor
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -57,11 +59,14 @@ class FrameMember(nn.Module):
         Returns:
             (n,) logits, positive = fake.
         """
-        logits: Tensor = self.head(self.tail(self.trunk(images))).flatten()
+        logits = self._score(images)
         if self.reference is None:
             return logits
-        plain: Tensor = self.head(self.tail(self.trunk(drop_detail(images, self.reference.detail_px)))).flatten()
-        return logits - self.reference.share * plain
+        return logits - self.reference.share * self._score(drop_detail(images, self.reference.detail_px))
+
+    def _score(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.tail(see_trunk(self.trunk, images))).flatten()
+        return logits
 
     def forward_with_region(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n,), held against nothing, and the manipulated region's logits (n, S/16, S/16).
@@ -75,6 +80,18 @@ class FrameMember(nn.Module):
         region: Tensor = self.region(penultimate)[:, 0]
         logits: Tensor = self.head(self.tail(penultimate)).flatten()
         return logits, region
+
+
+def see_trunk(trunk: nn.Module, images: Tensor) -> Tensor:
+    """What the trunk makes of images (n, 3, S, S).
+
+    A processor gets a few at a time: the wide layers of more would leave its cache, and the allocator's pools. In
+    training a batch stays whole, for its norms.
+    """
+    if trunk.training or images.device.type != "cpu" or len(images) <= TRUNK_IMAGES:
+        seen: Tensor = trunk(images)
+        return seen
+    return torch.cat([trunk(part) for part in torch.split(images, TRUNK_IMAGES)])
 
 
 def drop_detail(images: Tensor, detail_px: int) -> Tensor:
