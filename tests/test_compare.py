@@ -96,6 +96,9 @@ def test_a_comparison_is_a_document_a_page_and_a_section(tmp_path: Path, monkeyp
     runs = [write_run(tmp_path / n, f"compare-{n}", s) for n, s in (("meso4", 0.3), ("plain-cnn", 1.5))]
     figures = {"kind": "member", "robustness": [], "clips": {"false_alarm_rate": None}}
     figures["video"] = {"auc": {"value": 0.7, "low": 0.6, "high": 0.8, "n": 9}}
+    figures["methods"] = {
+        name: {"auc": _estimate(value)} for name, value in (("part", 0.4), ("part/mouth", 0.3), ("swap", 0.9))
+    }
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(json.dumps({"sets": [{"name": "elsewhere", "n": 9, "results": {"meso4": figures}}]}))
     out = tmp_path / "out"
@@ -109,10 +112,14 @@ def test_a_comparison_is_a_document_a_page_and_a_section(tmp_path: Path, monkeyp
     assert page.count("<img") == 2
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert "elsewhere, n = 9" in page
+    assert "AUC, swap" in page
     write_ensemble(tmp_path / "pair")
     write_model_card(tmp_path / "pair", tmp_path / "CARD.md", comparison=(out / "comparison.md").read_text())
     card = (tmp_path / "CARD.md").read_text()
     assert "## Members compared" in card
+    assert "On elsewhere, n = 9" in card
+    assert "| member | video AUC | AUC, part | AUC, swap |" in card
+    assert "| meso4 | 0.700 (0.600 to 0.800) | 0.400 (0.300 to 0.500) | 0.900 (0.800 to 1.000) |" in card
     assert "| plain-cnn | 93," in card
     assert CliRunner().invoke(app, ["compare", "--out", str(out)]).exit_code == 2
 
@@ -144,14 +151,20 @@ def test_members_that_read_tracks_have_a_table_of_their_own(tmp_path: Path) -> N
     assert page.count("<img") == 3
 
 
+def _estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 2}
+
+
 def test_columns_come_from_evaluations(tmp_path: Path) -> None:
-    robust = [{"kind": "crf", "value": crf, "auc": {"value": 1 - crf / 100}} for crf in (23, 40)]
+    robust = [{"kind": "crf", "value": crf, "auc": _estimate(1 - crf / 100)} for crf in (23, 40)]
     figures = {"kind": "member", "robustness": robust, "clips": {"false_alarm_rate": None}}
     (tmp_path / "e.json").write_text(json.dumps({"sets": [{"name": "x", "n": 2, "results": {"m": figures}}]}))
     (column,) = read_elsewhere([tmp_path / "e.json"])
-    assert column["values"]["m"]["crf_40"] == {"value": 0.6}
+    assert column["values"]["m"]["crf_40"] == _estimate(0.6)
     assert column["values"]["m"]["auc"] is None
-    assert "not measured" in draw_section(make_comparison([_row()], [column], "a test's"))
+    section = draw_section(make_comparison([_row()], [column], "a test's"))
+    assert "not measured" in section
+    assert "| member | AUC at CRF 23 | AUC at CRF 40 |" in section
 
 
 def test_namesakes_are_told_apart() -> None:

@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 
 from space.contract import U8, Face, Patch, Quality
 from space.lab.cli import app
+from space.lab.cli_evaluation import Disturbance
 from space.lab.evaluation import metrics
+from space.lab.evaluation.contenders import load_field
 from space.lab.evaluation.disturb import CONDITIONS, LEVELS, Condition, disturb, disturb_face, recode_clip
+from space.lab.evaluation.evaluate import EvaluationChoices, evaluate_sets
 from space.lab.evaluation.items import GENUINE, Entry, draw_entries, open_set
 from space.lab.evaluation.model_card import read_clip_figures
 from space.lab.evaluation.results import Result, Row, summarise
@@ -258,3 +261,13 @@ def test_a_run_writes_figures_and_a_page_that_stands_alone(tmp_path: Path) -> No
     assert page.count("<img") >= 4
     assert not re.search(r'(?:src|href)="(?!data:)', page), "it needs something beside it"
     assert read_clip_figures(out / "evaluation.json")["twins"] == 3
+
+
+def test_curves_are_drawn_over_what_is_asked_for(tmp_path: Path) -> None:
+    assert {kind.value for kind in Disturbance} == set(LEVELS)
+    write_ensemble(tmp_path / "pair")
+    one = open_set(write_set(tmp_path / "data", n_pairs=2), twins=None, split="val", use=None)
+    choices = EvaluationChoices(n_frames=4, n_samples=2, n_disturbed=1, disturbances=("crf",))
+    (found,) = evaluate_sets([one], load_field([], [tmp_path / "pair"]), choices)
+    disturbed = found.results[-2].disturbed
+    assert [(c.kind, c.value) for c in disturbed] == [("crf", 18), *(("crf", value) for value in LEVELS["crf"])]

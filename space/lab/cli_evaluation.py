@@ -10,6 +10,17 @@ import typer
 from rich.console import Console
 
 
+class Disturbance(str, Enum):
+    """What robustness curves are drawn over, ``disturb.Kind``."""
+
+    jpeg = "jpeg"
+    crf = "crf"
+    filmed = "filmed"
+    scale = "scale"
+    blur = "blur"
+    margin = "margin"
+
+
 class Use(str, Enum):
     """Part of a genuine set, by a hash of the files' names."""
 
@@ -55,6 +66,9 @@ def evaluate(
     robust: Annotated[
         int, typer.Option(min=0, help="Samples per set that are also looked at disturbed, for robustness curves.")
     ] = 0,
+    under: Annotated[
+        list[Disturbance] | None, typer.Option(help="Robustness to these only; repeatable. All unless given.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws samples.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the networks.")] = 2,
 ) -> None:
@@ -75,7 +89,13 @@ def evaluate(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     contenders = load_field(members or [], folder or [], [load_run(place) for place in run or []])
-    choices = EvaluationChoices(n_frames=frames, n_samples=samples, n_disturbed=robust, seed=seed)
+    choices = EvaluationChoices(
+        n_frames=frames,
+        n_samples=samples,
+        n_disturbed=robust,
+        disturbances=tuple(kind.value for kind in under or Disturbance),
+        seed=seed,
+    )
     with Progress(console=Console(stderr=True)) as progress:
         total = sum(len(one.entries) if samples is None else min(samples, len(one.entries)) for one in sets)
         task = progress.add_task("samples", total=total)

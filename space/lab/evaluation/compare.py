@@ -214,6 +214,11 @@ def _values(one: dict[str, Any]) -> dict[str, Any]:
             "false_alarm_rate": figures["clips"]["false_alarm_rate"],
             "crf_23": crf.get(23),
             "crf_40": crf.get(40),
+            "families": {
+                family: of_family["auc"]
+                for family, of_family in figures.get("methods", {}).items()
+                if "/" not in family and "auc" in of_family
+            },
         }
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -154,14 +155,29 @@ SHOWN = {
 def _draw_sets(document: dict[str, Any]) -> str:
     parts = ["<h2>On other sets</h2>"]
     for one in document["sets"]:
-        shown = [key for key in SHOWN if any(values[key] for values in one["values"].values())]
+        columns = _columns_of(one)
         rows = [
-            (values["kind"], [escape(name), *(show_estimate(values[key]) for key in shown)])
+            (values["kind"], [escape(name), *(show_estimate(_find(values, path)) for path in columns.values())])
             for name, values in one["values"].items()
         ]
-        head = [f"{escape(one['name'])}, n = {one['n']}", *(SHOWN[key] for key in shown)]
+        head = [f"{escape(one['name'])}, n = {one['n']}", *map(escape, columns)]
         parts.append(make_table(head, rows))
     return "".join(parts)
+
+
+def _columns_of(one: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Heading -> where its estimate lies; of a set with forgeries of several families, their AUC each as well."""
+    values = one["values"].values()
+    columns: dict[str, tuple[str, ...]] = {SHOWN[key]: (key,) for key in SHOWN if any(v[key] for v in values)}
+    families = sorted({family for v in values for family in v["families"]})
+    return columns | {f"AUC, {family}": ("families", family) for family in families if len(families) > 1}
+
+
+def _find(values: dict[str, Any], path: Sequence[str]) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = values
+    for key in path:
+        found = None if found is None else found.get(key)
+    return found
 
 
 # --- the model card -------------------------------------------------------------------------------
@@ -180,6 +196,14 @@ def draw_section(document: dict[str, Any]) -> str:
         members = [member for member in document["members"] if member["level"] == level]
         if members:
             parts += [notes[level], _draw_members(members, level)]
+    for one in document["sets"]:
+        columns = _columns_of(one)
+        head = f"| member | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 1) + "|"
+        rows = [
+            f"| {name} | {' | '.join(_plain(_find(values, path)) for path in columns.values())} |"
+            for name, values in one["values"].items()
+        ]
+        parts += [f"On {one['name']}, n = {one['n']}, video level:", "\n".join([head, *rows])]
     return "\n\n".join(parts)
 
 

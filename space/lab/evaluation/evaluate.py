@@ -16,7 +16,7 @@ from space import __version__
 from space.analysis.faces import FaceFinder
 from space.analysis.tracks import link_tracks
 from space.lab.evaluation.contenders import Field, Judgement, Raw, judge
-from space.lab.evaluation.disturb import CONDITIONS, FRAME_COUNTS, UNDISTURBED, Condition, disturb_face
+from space.lab.evaluation.disturb import CONDITIONS, FRAME_COUNTS, LEVELS, UNDISTURBED, Condition, Kind, disturb_face
 from space.lab.evaluation.items import Entry, EvaluationSet, Item, draw_entries
 from space.lab.evaluation.metrics import F64
 from space.lab.evaluation.results import Result, Row, summarise
@@ -38,6 +38,7 @@ class EvaluationChoices:
     n_frames: int = 16  # of a clip, as the service samples them
     n_samples: int | None = None  # of a set, whole sources at random; None: all
     n_disturbed: int = 0  # samples of a set that are also looked at disturbed; 0: no robustness curves
+    disturbances: tuple[Kind, ...] = tuple(LEVELS)
     seed: int = 0
 
 
@@ -136,10 +137,11 @@ class _SetRun:
 
     def _disturb(self, item: Item, plain: Sequence[Row]) -> None:
         is_clip = self.data.is_clip(item.entry)
-        for kind, value in UNDISTURBED.items():  # where each curve begins
+        kinds = self.choices.disturbances
+        for kind, value in ((kind, UNDISTURBED[kind]) for kind in kinds):  # where each curve begins
             for result, row in zip(self.results, plain, strict=True):
                 result.disturbed.setdefault(Condition(kind, value), []).append(row)
-        for condition in CONDITIONS:
+        for condition in (condition for condition in CONDITIONS if condition.kind in kinds):
             if is_clip and condition.kind == "crf":  # as platforms do it: the whole clip, before faces are found
                 again = self.data.read(item.entry, self.finder, self.settings, crf=int(condition.value))
                 rows = self._judge(again)
