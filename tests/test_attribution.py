@@ -174,18 +174,23 @@ def test_frames_are_counted_where_their_maps_are_known(frames: list[tuple[str, .
 
 
 @pytest.mark.parametrize(
-    ("drops", "verified", "text_id"),
+    ("drops", "usual", "verified", "text_id"),
     [
-        ({"mouth": 0.5, "nose": 0.1, "chin": 0.2}, True, "parts.verified"),
-        ({"mouth": 0.1, "nose": 0.2, "chin": 0.3}, False, "parts.unverified"),
-        ({"mouth": -0.1, "nose": -0.2, "chin": -0.3}, False, "parts.unverified"),
-        ({}, None, None),
+        ({"mouth": 0.5, "nose": 0.1, "chin": 0.2}, None, True, "parts.verified"),
+        ({"mouth": 0.1, "nose": 0.2, "chin": 0.3}, None, False, "parts.unverified"),
+        ({"mouth": -0.1, "nose": -0.2, "chin": -0.3}, None, False, "parts.unverified"),
+        ({"mouth": -0.1, "nose": -0.2, "chin": -0.3}, {"mouth": -0.5}, True, "parts.verified"),
+        ({"mouth": 0.5, "nose": 0.1, "chin": 0.2}, {"mouth": 0.6}, False, "parts.unverified"),
+        ({"mouth": 0.5, "nose": 0.1, "chin": 0.2}, {"nose": -0.6, "chin": -0.6}, False, "parts.unverified"),
+        ({"mouth": 0.55, "nose": 0.1, "chin": 0.2, "forehead": 0.6}, None, True, "parts.verified"),
+        ({"mouth": 0.5, "nose": 0.6, "chin": 0.2, "forehead": 0.6}, None, False, "parts.unverified"),
+        ({}, None, None, None),
     ],
 )
 def test_a_named_part_is_verified_by_what_blurring_takes(
-    drops: dict[str, float], verified: bool | None, text_id: str | None
+    drops: dict[str, float], usual: dict[str, float] | None, verified: bool | None, text_id: str | None
 ) -> None:
-    report = summarise_parts([moment({"mouth": 0.7})], name_compromising=True, drops=drops)
+    report = summarise_parts([moment({"mouth": 0.7})], name_compromising=True, drops=drops, usual_drops=usual)
     mouth = next(part for part in report.parts if part.name == "mouth")
     assert (mouth.verified, mouth.drop) == (verified, drops.get("mouth"))
     assert (report.verification.id if report.verification else None) == text_id

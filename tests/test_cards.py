@@ -98,6 +98,7 @@ records = st.builds(
     heat_min=ratios.filter(lambda value: value < 1),
     metrics=metrics,
     usual_shares=st.none() | st.dictionaries(words, st.floats(0.001, 1)).map(lambda pairs: tuple(pairs.items())),
+    usual_drops=st.none() | st.dictionaries(words, st.floats(-9, 9)).map(lambda pairs: tuple(pairs.items())),
 )
 
 
@@ -212,6 +213,8 @@ def test_card_is_read_strictly(tmp_path: Path, edit: Callable[[dict[str, Any]], 
         (lambda d: d.update(usual_shares=[["nose", 0]]), "a usual share must lie in (0, 1]"),
         (lambda d: d.update(usual_shares=[["nose", 0.1], ["nose", 0.2]]), "given twice"),
         (lambda d: d.update(usual_shares={"nose": 0.1}), "usual_shares: not a list"),
+        (lambda d: d.update(usual_drops=[["nose", -1], ["nose", 0.2]]), "a part's usual drop is given twice"),
+        (lambda d: d.update(usual_drops=[["nose"]]), "usual_drops[0]: 1 items, not 2"),
     ],
 )
 def test_record_is_read_strictly(tmp_path: Path, edit: Callable[[dict[str, Any]], Any], complaint: str) -> None:

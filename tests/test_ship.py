@@ -24,6 +24,7 @@ from space.lab.training.result import predict_split
 from space.lab.training.ship import Serving, ship_members
 from space.lab.training.stills import genuine_use
 from space.lab.training.trained import read_trained
+from space.lab.training.usual import usual_drops
 from space.models.cards import Card, EnsembleRecord, OutlineEvidence, Params, Thresholds, read_card, write_record
 from space.models.member import FrameMember
 from space.models.registry import ARCHITECTURES, build_member
@@ -98,6 +99,9 @@ def test_members_without_a_run_are_shipped_with_their_story(
     assert usual is not None
     assert list(usual) == list(FACE_PARTS)
     assert sum(usual.values()) == pytest.approx(1, abs=0.05)
+    drops = dict(ensemble.record.usual_drops or ())
+    assert drops.keys() <= set(FACE_PARTS)
+    assert {"mouth", "nose"} <= drops.keys()
     for path in cards:
         was, now = read_card(path), read_card(first / path.name)
         assert (now.recipe, now.images_seen, now.sha256) == (was.recipe, was.images_seen, was.sha256)
@@ -137,6 +141,15 @@ def test_thresholds_hold_for_what_other_cameras_make_of_genuine_faces(
     assert (score_genuine(files, ensemble, judged) == logits).all(), "outlines of photos do not count"
     clips = [replace(file, is_clip=True) for file in files]
     assert score_genuine(clips, ensemble, judged) == pytest.approx(logits + 3.0)
+
+
+def test_usual_drops_weigh_sets_alike_and_leave_out_what_no_face_shows() -> None:
+    none = np.full(len(FACE_PARTS), np.nan)
+    one, other = none.copy(), none.copy()
+    one[:2], other[:1] = (1.0, -2.0), 3.0
+    first, second = list(FACE_PARTS)[:2]
+    found = usual_drops([np.stack([one, one, other]), np.stack([other]), np.empty((0, len(FACE_PARTS)))])
+    assert found == ((first, round((5 / 3 + 3) / 2, 4)), (second, -2.0))
 
 
 def test_what_is_usual_along_outlines_is_fitted_to_genuine_files(genuine: Path) -> None:

@@ -181,12 +181,14 @@ def summarise(
     *,
     frames: Sequence[Sequence[str]] | None = None,
     check: Callable[[], Mapping[str, float]] | None = None,
+    usual_drops: Mapping[str, float] | None = None,
 ) -> PartsReport | None:
     """Facial parts over all moments and frames; None without evidence.
 
     Args:
         frames: of every usable frame, the parts that it names.
         check: measures how the logit falls when parts are blurred; called only where a part of the face is named.
+        usual_drops: what that takes from genuine faces; None: not known.
     """
     if not evidence:
         return None
@@ -194,7 +196,7 @@ def summarise(
     summary = summarise_parts(evidence, name_compromising=may_name, frames=frames)
     if check is None or not any(part.compromising and part.name != OUTSIDE for part in summary.parts):
         return summary
-    return summarise_parts(evidence, name_compromising=may_name, frames=frames, drops=check())
+    return summarise_parts(evidence, name_compromising=may_name, frames=frames, drops=check(), usual_drops=usual_drops)
 
 
 @dataclass(frozen=True)

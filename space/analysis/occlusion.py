@@ -1,4 +1,8 @@
-"""What becomes of the logit when a part of the face is blurred: a named part that matters is missed."""
+"""What becomes of the logit when a part of the face is blurred: a named part that matters is missed.
+
+Blurring looks like a forgery itself: on genuine faces it raises the logit, by more for some parts than for others. What
+it takes is therefore held against what it usually takes (``EnsembleRecord.usual_drops``).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from space.analysis.crops import cut_crop, invert, transform_points
 from space.analysis.parts import OUTSIDE, part_masks
 from space.analysis.scores import score_crops
 from space.analysis.verdict import Combination
-from space.contract import U8, Crop, Face
-from space.models.weights import Ensemble, LoadedMember
+from space.contract import F32, U8, Crop, Face
+from space.models.weights import Ensemble
 
 BLUR = 0.3  # sigma / side of a square of the part's area: its detail goes, its colour stays
 FEATHER = 0.05  # likewise, of the mask's border, so that the blur draws no edge of its own
@@ -42,7 +46,23 @@ def measure_drops(face: Face, ensemble: Ensemble, combination: Combination) -> d
     Returns:
         Part -> calibrated logit units; negative where blurring it looks like a forgery.
     """
-    rows = {member.card.name: _blurred(member, face) for member in ensemble.members}
+    crops = {
+        m.card.name: cut_crop(face.patch, face.box_xyxy, margin=m.card.margin, input_px=m.card.input_px)
+        for m in ensemble.members
+    }
+    return measure_crop_drops(crops, face.landmarks, ensemble, combination)
+
+
+def measure_crop_drops(
+    crops: Mapping[str, Crop], landmarks: F32, ensemble: Ensemble, combination: Combination
+) -> dict[str, float]:
+    """The same of a face that was cut already.
+
+    Args:
+        crops: member -> the face's crop.
+        landmarks: (478, 2) in the frame's pixels.
+    """
+    rows = {name: _blurred(crop, landmarks) for name, crop in crops.items()}
     seen = [name for name in next(iter(rows.values())) if all(name in crops for crops in rows.values())]
     raw = {
         member.card.name: score_crops(member, [[rows[member.card.name][name] for name in seen]]).logits
@@ -52,11 +72,9 @@ def measure_drops(face: Face, ensemble: Ensemble, combination: Combination) -> d
     return {name: logits[""] - logit for name, logit in logits.items() if name}
 
 
-def _blurred(member: LoadedMember, face: Face) -> Mapping[str, Crop]:
-    """Part -> the member's crop with it blurred; "" -> as it is."""
-    crop = cut_crop(face.patch, face.box_xyxy, margin=member.card.margin, input_px=member.card.input_px)
-    landmarks = transform_points(invert(crop.frame_from_crop), face.landmarks)
-    masks = part_masks(landmarks, crop.image.shape[0])
+def _blurred(crop: Crop, landmarks: F32) -> Mapping[str, Crop]:
+    """Part -> the crop with it blurred; "" -> as it is."""
+    masks = part_masks(transform_points(invert(crop.frame_from_crop), landmarks), crop.image.shape[0])
     blurred = {
         name: Crop(blur_part(crop.image, mask), crop.frame_from_crop)
         for name, mask in masks.items()

@@ -246,6 +246,7 @@ class EnsembleRecord:
     metrics: tuple[Metric, ...]
     usual_shares: tuple[tuple[str, float], ...] | None = None  # (part, its mean share of genuine faces' heat)
     outline: OutlineEvidence | None = None  # None: outlines do not count
+    usual_drops: tuple[tuple[str, float], ...] | None = None  # (part, what blurring it takes from genuine faces' logit)
 
     def __post_init__(self) -> None:
         _require_name(self.name)
@@ -257,8 +258,9 @@ class EnsembleRecord:
         names = [name for name, _ in self.members]
         _require(len(set(names)) == len(names), "a member is named twice")
         _require(0 <= self.heat_min < self.heat_full_scale, "heat_min must lie in [0, heat_full_scale)")
-        parts = [part for part, _ in self.usual_shares or ()]
-        _require(len(set(parts)) == len(parts), "a part's usual share is given twice")
+        for what, pairs in (("share", self.usual_shares), ("drop", self.usual_drops)):
+            parts = [part for part, _ in pairs or ()]
+            _require(len(set(parts)) == len(parts), f"a part's usual {what} is given twice")
         _require(all(0 < share <= 1 for _, share in self.usual_shares or ()), "a usual share must lie in (0, 1]")
 
     @property

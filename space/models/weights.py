@@ -247,7 +247,13 @@ def load_ensemble(
         if not _is_same(chosen, own):
             named = tuple((read_card(path).name, weight) for path, weight in chosen.items())
             record = replace(
-                record, name=CUSTOM, members=named, calibration=UNCALIBRATED, metrics=(), usual_shares=None
+                record,
+                name=CUSTOM,
+                members=named,
+                calibration=UNCALIBRATED,
+                metrics=(),
+                usual_shares=None,
+                usual_drops=None,
             )
     loaded = tuple(load_member(path, device=device) for path in chosen)
     for member in loaded:

@@ -18,7 +18,7 @@ from space.analysis.verdict import Combination, sigmoid
 from space.contract import Crop
 from space.lab.evaluation.metrics import Estimate, auc, bootstrap_by_source, expected_calibration_error
 from space.lab.training.calibration import fit_calibration, verdict_levels
-from space.lab.training.genuine import CALIBRATION_SEED, fit_outline, read_genuine, score_genuine
+from space.lab.training.genuine import CALIBRATION_SEED, GenuineFile, fit_outline, read_genuine, score_genuine
 from space.lab.training.pairs import TwinData, frame_crops
 from space.lab.training.result import (
     Predictions,
@@ -26,7 +26,7 @@ from space.lab.training.result import (
 )
 from space.lab.training.trained import Trained, read_trained
 from space.lab.training.twins import IDENTITY
-from space.lab.training.usual import share_crops, share_faces, usual_shares
+from space.lab.training.usual import Usual, drop_crops, drop_faces, share_crops, share_faces, usual_drops, usual_shares
 from space.models.cards import (
     UNCALIBRATED,
     Card,
@@ -40,11 +40,12 @@ from space.models.cards import (
 from space.models.registry import ARCHITECTURES
 from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
 
-VERSION = "0.9"
+VERSION = "0.10"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 N_HEAT = 200  # faces of either kind
 N_USUAL = 400  # genuine faces of the data set whose heat tells what is usual
+N_BLURRED = 48  # genuine faces of the data set, and as many found elsewhere, that tell what blurring a part takes
 HIGHEST = 0.1  # share of forged faces that are looked at where fewer are called "some"
 CELLS = 14  # side of the grid on which maps of members with other input sizes are added
 MOST_AGREE = 0.98  # share of held-out faces on which the members' spread does not count as disagreement
@@ -129,10 +130,8 @@ def ship_members(
     little, some, strong = verdict_levels(sets, p_fake[fit & (labels == 1)])
     spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
     full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
-    usual = [
-        share_crops(validation, _draw_names(predictions, fit & (labels == 0)), ensemble, combination.map_scales),
-        share_faces([face for file in files for face in file.faces], ensemble, combination.map_scales),
-    ]
+    names = _draw_names(predictions, fit & (labels == 0))
+    usual = _measure_usual(validation, names, files, ensemble, replace(combination, record=record_so_far))
     thresholds = Thresholds(
         little_below=little,
         some_from=some,
@@ -152,8 +151,9 @@ def ship_members(
         heat_full_scale=full_scale / calibration.temperature,
         heat_min=heat_min / calibration.temperature,
         metrics=_ensemble_metrics(predictions, p_fake, fit, thresholds),
-        usual_shares=usual_shares(usual),
+        usual_shares=usual[0],
         outline=outline,
+        usual_drops=usual[1],
     )
     write_record(record, out / ENSEMBLE_FILE)
     return sorted(out.iterdir())
@@ -210,6 +210,31 @@ def _draw_names(predictions: Predictions, among: NDArray[np.bool_]) -> list[str]
     """Up to ``N_USUAL`` faces."""
     rows = np.random.default_rng(CALIBRATION_SEED).permutation(np.flatnonzero(among))[:N_USUAL]
     return [predictions.names[i] for i in rows]
+
+
+def _measure_usual(
+    validation: TwinData,
+    names: Sequence[str],
+    files: Sequence[GenuineFile],
+    ensemble: Ensemble,
+    combination: Combination,
+) -> tuple[Usual, Usual]:
+    """What parts draw of the heat, and what blurring them takes, on faces of the data set and on those found elsewhere.
+
+    Args:
+        names: of genuine faces of the data set.
+    """
+    faces = [file.faces[0] for file in files if file.faces]
+    picked = np.random.default_rng(CALIBRATION_SEED).permutation(len(faces))[:N_BLURRED]
+    drops = [
+        drop_crops(validation, names[:N_BLURRED], ensemble, combination),
+        drop_faces([faces[i] for i in picked], ensemble, combination),
+    ]
+    shares = [
+        share_crops(validation, names, ensemble, combination.map_scales),
+        share_faces([face for file in files for face in file.faces], ensemble, combination.map_scales),
+    ]
+    return usual_shares(shares), usual_drops(drops)
 
 
 def _heat_levels(

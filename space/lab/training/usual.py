@@ -1,4 +1,4 @@
-"""How heat usually spreads over genuine faces: what each part draws whether anything is wrong with it or not."""
+"""What is usual on genuine faces: the heat each part draws, and what blurring it takes from the logit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 
 from space.analysis.crops import cut_crop, cut_square, scale_box, square_box
 from space.analysis.maps import face_maps, lay_maps, map_crops
+from space.analysis.occlusion import measure_crop_drops
 from space.analysis.parts import FACE_PARTS, OUTSIDE, measure_parts
 from space.analysis.scores import batched
+from space.analysis.verdict import Combination
 from space.contract import F32, Crop, Face
 from space.lab.training.pairs import TwinData
 from space.models.weights import Ensemble
 
 PICTURE_PX = 112  # side of the picture that parts are measured on
 BATCH = 8
+Usual = tuple[tuple[str, float], ...]  # part of the face, value
 LEAST = 0.005  # of a face's heat: no part is so cold that next to nothing would be many times its usual share
 
 
-def usual_shares(sets: Sequence[NDArray[np.float64]]) -> tuple[tuple[str, float], ...]:
+def usual_shares(sets: Sequence[NDArray[np.float64]]) -> Usual:
     """Parts of the face and their mean shares, sets counting alike however many faces they hold.
 
     Args:
@@ -39,10 +42,7 @@ def share_faces(faces: Sequence[Face], ensemble: Ensemble, scales: Mapping[str, 
     Returns:
         (n, parts), in the order of ``FACE_PARTS``; faces whose map is empty are left out.
     """
-    crops = {
-        m.card.name: [cut_crop(f.patch, f.box_xyxy, margin=m.card.margin, input_px=m.card.input_px) for f in faces]
-        for m in ensemble.members
-    }
+    crops = _cut_faces(faces, ensemble)
     margin = max(member.card.margin for member in ensemble.members)
     pictures = [cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=PICTURE_PX) for face in faces]
     return _share(crops, pictures, [face.landmarks for face in faces], ensemble, scales)
@@ -52,15 +52,65 @@ def share_crops(
     data: TwinData, names: Sequence[str], ensemble: Ensemble, scales: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """The same of faces of the data set."""
-    landmarks = [data.landmarks(name) for name in names]
+    crops = {m.card.name: _cut_names(data, names, m.card.margin, m.card.input_px) for m in ensemble.members}
+    pictures = _cut_names(data, names, max(member.card.margin for member in ensemble.members), PICTURE_PX)
+    return _share(crops, pictures, [data.landmarks(name) for name in names], ensemble, scales)
 
-    def cut(margin: float, side_px: int) -> list[Crop]:
-        boxes = [scale_box(square_box(points), margin) for points in landmarks]
-        return [Crop(*cut_square(data.image(name), box, side_px)) for name, box in zip(names, boxes, strict=True)]
 
-    crops = {member.card.name: cut(member.card.margin, member.card.input_px) for member in ensemble.members}
-    pictures = cut(max(member.card.margin for member in ensemble.members), PICTURE_PX)
-    return _share(crops, pictures, landmarks, ensemble, scales)
+def usual_drops(sets: Sequence[NDArray[np.float64]]) -> Usual:
+    """Parts of the face and what blurring them takes on average, sets counting alike.
+
+    Args:
+        sets: (n, parts) as ``drop_faces`` and ``drop_crops`` give them. A part that no face shows is left out.
+    """
+    rows = np.array([[_mean(column) for column in drops.T] for drops in sets if len(drops)])
+    means = [_mean(column) for column in rows.T]
+    pairs = zip(FACE_PARTS, means, strict=False)
+    return tuple((name, round(drop, 4)) for name, drop in pairs if not np.isnan(drop))
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def drop_faces(faces: Sequence[Face], ensemble: Ensemble, combination: Combination) -> NDArray[np.float64]:
+    """What blurring each part takes from the logits of faces that were found in pictures or clips.
+
+    Returns:
+        (n, parts) calibrated logit units, in the order of ``FACE_PARTS``; NaN where a part is not to be seen.
+    """
+    return _drop(_cut_faces(faces, ensemble), [face.landmarks for face in faces], ensemble, combination)
+
+
+def drop_crops(
+    data: TwinData, names: Sequence[str], ensemble: Ensemble, combination: Combination
+) -> NDArray[np.float64]:
+    """The same of faces of the data set."""
+    crops = {m.card.name: _cut_names(data, names, m.card.margin, m.card.input_px) for m in ensemble.members}
+    return _drop(crops, [data.landmarks(name) for name in names], ensemble, combination)
+
+
+def _drop(
+    crops: Mapping[str, Sequence[Crop]], landmarks: Sequence[F32], ensemble: Ensemble, combination: Combination
+) -> NDArray[np.float64]:
+    rows = []
+    for i, points in enumerate(landmarks):
+        taken = measure_crop_drops({name: crops[name][i] for name in crops}, points, ensemble, combination)
+        rows.append([taken.get(name, np.nan) for name in FACE_PARTS])
+    return np.array(rows, np.float64).reshape(-1, len(FACE_PARTS))
+
+
+def _cut_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, list[Crop]]:
+    return {
+        m.card.name: [cut_crop(f.patch, f.box_xyxy, margin=m.card.margin, input_px=m.card.input_px) for f in faces]
+        for m in ensemble.members
+    }
+
+
+def _cut_names(data: TwinData, names: Sequence[str], margin: float, side_px: int) -> list[Crop]:
+    boxes = [scale_box(square_box(data.landmarks(name)), margin) for name in names]
+    return [Crop(*cut_square(data.image(name), box, side_px)) for name, box in zip(names, boxes, strict=True)]
 
 
 def _share(
