@@ -16,11 +16,12 @@ from space.analysis.report import from_json, to_json
 from space.contract import Analysis, Report
 from space.errors import RequestError, SourceError
 from space.models.weights import Ensemble, load_ensemble
-from space.settings import Settings
+from space.settings import PROJECT_ROOT, Settings
 from tests.ensembles import RECORD, write_ensemble
 from tests.explained import tiny_member
 
 N_CLIP_FRAMES = 12
+FORGED = PROJECT_ROOT / "space" / "service" / "page" / "examples" / "forged.mp4"
 
 
 def quiet(_stage: str, _fraction: float) -> None:
@@ -139,6 +140,24 @@ def test_parts_are_named_only_where_the_verdict_allows(photo: Path, tmp_path: Pa
         assert report.parts.sentence.id == "parts.withheld"
     else:
         assert report.parts.sentence.id != "parts.withheld"
+
+
+def test_a_named_part_is_checked_where_it_is_known_what_blurring_usually_takes() -> None:
+    shipped = load_ensemble()
+    unknown = replace(shipped, record=replace(shipped.record, usual_drops=None))
+    reports = [
+        check_file(FORGED, settings=Settings(n_frames=4), ensemble=one, progress=quiet).report
+        for one in (shipped, unknown)
+    ]
+    known, not_known = (report.parts for report in reports)
+    assert known is not None
+    assert not_known is not None
+    named = {part.name for part in known.parts if part.compromising}
+    assert named == {part.name for part in not_known.parts if part.compromising}
+    assert {part.name for part in known.parts if part.verified is not None} == named - {"outside"} != set()
+    assert known.verification is not None
+    assert not_known.verification is None
+    assert all(part.verified is None and part.drop is None for part in not_known.parts)
 
 
 def test_no_face_is_not_applicable(tmp_path: Path, ensemble: Ensemble) -> None:

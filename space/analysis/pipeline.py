@@ -164,15 +164,9 @@ def check_clip(
             )
             named = name_parts_by_frame(track, track_scores, source, ensemble.record)
             strongest = pick_moments(track_scores.time_s, track_scores.logits, track_scores.weights, n=1)[0]
-            check = partial(measure_drops, track.faces[strongest], ensemble, judge.combination)
-            usual = ensemble.record.usual_drops
-            parts = summarise(
-                evidence,
-                judged.verdict.code,
-                frames=named,
-                check=check,
-                usual_drops=None if usual is None else dict(usual),
-            )
+            usual = ensemble.record.usual_drops  # not known: a part cannot be checked by blurring it
+            check = partial(measure_drops, track.faces[strongest], ensemble, judge.combination) if usual else None
+            parts = summarise(evidence, judged.verdict.code, frames=named, check=check, usual_drops=dict(usual or ()))
         track_reports = tuple(
             report_track(track, s, v, scored.scores, first=first, pictures=pictures)
             for track, s, v, first in zip(tracks, judged.scores, judged.tracks, firsts, strict=False)

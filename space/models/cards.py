@@ -246,7 +246,8 @@ class EnsembleRecord:
     metrics: tuple[Metric, ...]
     usual_shares: tuple[tuple[str, float], ...] | None = None  # (part, its mean share of genuine faces' heat)
     outline: OutlineEvidence | None = None  # None: outlines do not count
-    usual_drops: tuple[tuple[str, float], ...] | None = None  # (part, what blurring it takes from genuine faces' logit)
+    # (part, what blurring it takes from genuine faces' logit); None: not known, so that no named part is checked by it
+    usual_drops: tuple[tuple[str, float], ...] | None = None
 
     def __post_init__(self) -> None:
         _require_name(self.name)
