@@ -22,7 +22,7 @@ F64 = NDArray[np.float64]
 # interval of a single picture, or of a few agreeing frames, would claim certainty. In calibrated logits.
 PRIOR_FRAME_SD = 0.5
 Z_95 = 1.96
-MOST = 0.5  # share of the moments from which on they "agree"
+MOST = 0.5  # moments "agree" where more than this share of them does
 NOTABLE_SOFTNESS = 1.0  # deviations from which a soft outline is named among the reasons
 SEVERITY: dict[VerdictCode, int] = {"strong": 3, "some": 2, "inconclusive": 1, "little": 0, "not_applicable": -1}
 

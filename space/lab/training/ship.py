@@ -131,7 +131,9 @@ def ship_members(
     spread = np.ptp(sigmoid(combination.member_logits(logits)), axis=0)
     full_scale, heat_min = _heat_levels(validation, ensemble, combination, p_fake, predictions, some)
     names = _draw_names(predictions, fit & (labels == 0))
-    usual = _measure_usual(validation, names, files, ensemble, replace(combination, record=record_so_far))
+    usual_heat, usual_fall = _measure_usual(
+        validation, names, files, ensemble, replace(combination, record=record_so_far)
+    )
     thresholds = Thresholds(
         little_below=little,
         some_from=some,
@@ -151,9 +153,9 @@ def ship_members(
         heat_full_scale=full_scale / calibration.temperature,
         heat_min=heat_min / calibration.temperature,
         metrics=_ensemble_metrics(predictions, p_fake, fit, thresholds),
-        usual_shares=usual[0],
+        usual_shares=usual_heat,
         outline=outline,
-        usual_drops=usual[1],
+        usual_drops=usual_fall,
     )
     write_record(record, out / ENSEMBLE_FILE)
     return sorted(out.iterdir())

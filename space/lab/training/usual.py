@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space.analysis.crops import cut_crop, cut_square, scale_box, square_box
 from space.analysis.maps import face_maps, lay_maps, map_crops
-from space.analysis.occlusion import measure_crop_drops
+from space.analysis.occlusion import measure_crop_drops, measure_drops
 from space.analysis.parts import FACE_PARTS, OUTSIDE, measure_parts
 from space.analysis.scores import batched
 from space.analysis.verdict import Combination
@@ -42,7 +42,10 @@ def share_faces(faces: Sequence[Face], ensemble: Ensemble, scales: Mapping[str, 
     Returns:
         (n, parts), in the order of ``FACE_PARTS``; faces whose map is empty are left out.
     """
-    crops = _cut_faces(faces, ensemble)
+    crops = {
+        m.card.name: [cut_crop(f.patch, f.box_xyxy, margin=m.card.margin, input_px=m.card.input_px) for f in faces]
+        for m in ensemble.members
+    }
     margin = max(member.card.margin for member in ensemble.members)
     pictures = [cut_crop(face.patch, face.box_xyxy, margin=margin, input_px=PICTURE_PX) for face in faces]
     return _share(crops, pictures, [face.landmarks for face in faces], ensemble, scales)
@@ -80,7 +83,7 @@ def drop_faces(faces: Sequence[Face], ensemble: Ensemble, combination: Combinati
     Returns:
         (n, parts) calibrated logit units, in the order of ``FACE_PARTS``; NaN where a part is not to be seen.
     """
-    return _drop(_cut_faces(faces, ensemble), [face.landmarks for face in faces], ensemble, combination)
+    return _as_rows(measure_drops(face, ensemble, combination) for face in faces)
 
 
 def drop_crops(
@@ -88,24 +91,17 @@ def drop_crops(
 ) -> NDArray[np.float64]:
     """The same of faces of the data set."""
     crops = {m.card.name: _cut_names(data, names, m.card.margin, m.card.input_px) for m in ensemble.members}
-    return _drop(crops, [data.landmarks(name) for name in names], ensemble, combination)
+    return _as_rows(
+        measure_crop_drops(
+            {member: cut[i] for member, cut in crops.items()}, data.landmarks(name), ensemble, combination
+        )
+        for i, name in enumerate(names)
+    )
 
 
-def _drop(
-    crops: Mapping[str, Sequence[Crop]], landmarks: Sequence[F32], ensemble: Ensemble, combination: Combination
-) -> NDArray[np.float64]:
-    rows = []
-    for i, points in enumerate(landmarks):
-        taken = measure_crop_drops({name: crops[name][i] for name in crops}, points, ensemble, combination)
-        rows.append([taken.get(name, np.nan) for name in FACE_PARTS])
+def _as_rows(drops: Iterable[Mapping[str, float]]) -> NDArray[np.float64]:
+    rows = [[of_face.get(name, np.nan) for name in FACE_PARTS] for of_face in drops]
     return np.array(rows, np.float64).reshape(-1, len(FACE_PARTS))
-
-
-def _cut_faces(faces: Sequence[Face], ensemble: Ensemble) -> dict[str, list[Crop]]:
-    return {
-        m.card.name: [cut_crop(f.patch, f.box_xyxy, margin=m.card.margin, input_px=m.card.input_px) for f in faces]
-        for m in ensemble.members
-    }
 
 
 def _cut_names(data: TwinData, names: Sequence[str], margin: float, side_px: int) -> list[Crop]:
