@@ -152,6 +152,20 @@ def test_a_layer_that_is_not_there_is_refused() -> None:
         read_layers(view, faces, earlier=(64,))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "strides"), [("densenet121_gray", (4, 8, 16, 32)), ("plain_cnn", (4, 16, 32))]
+)
+def test_the_earlier_layers_that_there_are_are_read(architecture: str, strides: tuple[int, ...]) -> None:
+    """Behind a gray input as well; the plain CNN shrinks by four at a time."""
+    module = build_network(architecture, Params()).eval().requires_grad_(False)
+    (view, faces), *_ = view_faces(
+        LoadedMember(card=replace(CARD, architecture=architecture), module=module), FACES[:1]
+    )
+    side = faces.shape[1]
+    seen = [side / layer.activation.shape[-1] for layer in read_layers(view, faces, earlier=(4, 8))]
+    assert seen == pytest.approx(strides)
+
+
 def test_maps_of_faces_given_together_are_those_of_each_alone() -> None:
     for name in ("layered", "hirescam", "eigencam", "refinecam"):
         together = explain_faces(METHODS[name], FRAME, FACES)

@@ -6,7 +6,7 @@ with more layers on request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +50,11 @@ def read_layers(view: FaceView, pixels: U8, *, earlier: Sequence[int] = ()) -> l
 
     Args:
         pixels: (n, S, S, 3) RGB.
-        earlier: strides of blocks of the trunk, of ``STRIDES``; without them the trunk runs without gradients.
+        earlier: strides of blocks of the trunk, of ``STRIDES``; those that it has are read (a plain CNN that shrinks by
+            four has none of stride 8). Without any the trunk runs without gradients.
 
     Raises:
-        MissingLayerError: the trunk has no such block.
+        MissingLayerError: the trunk has a block of none of these strides.
     """
     seen: list[Tensor] = []
     with torch.enable_grad():
@@ -69,18 +70,28 @@ def read_layers(view: FaceView, pixels: U8, *, earlier: Sequence[int] = ()) -> l
 
 
 def _run_trunk(trunk: nn.Module, images: Tensor, strides: Sequence[int]) -> list[Tensor]:
-    """The last output of each stride asked for, from fine to coarse, and the trunk's own."""
+    """The last output of each stride asked for that there is, from fine to coarse, and the trunk's own."""
     if not isinstance(trunk, nn.Sequential):
         raise MissingLayerError(f"a {type(trunk).__name__} has no row of blocks to look into")
     side = images.shape[-1]
     outputs: dict[int, Tensor] = {}
     signal = images.clone().requires_grad_(True)
-    for block in trunk:
+    for block in _list_blocks(trunk):
         signal = block(signal)
         outputs[round(side / signal.shape[-1])] = signal
-    if missing := set(strides) - outputs.keys():
-        raise MissingLayerError(f"no block of stride {', '.join(map(str, sorted(missing)))}")
-    return [outputs[stride] for stride in sorted(strides)] + [signal]
+    found = sorted(set(strides) & outputs.keys())
+    if not found:
+        raise MissingLayerError(f"no block of stride {', '.join(map(str, sorted(strides)))}")
+    return [outputs[stride] for stride in found] + [signal]
+
+
+def _list_blocks(trunk: nn.Sequential) -> Iterator[nn.Module]:
+    """Its blocks in order, those of rows within the row as well (as behind a gray input)."""
+    for block in trunk:
+        if type(block) is nn.Sequential:
+            yield from _list_blocks(block)
+        else:
+            yield block
 
 
 # --- combining layers -------------------------------------------------------------------------
