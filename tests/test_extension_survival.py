@@ -83,6 +83,7 @@ def kill_worker(browser: BareBrowser) -> None:
     wait_until(lambda: worker["targetId"] not in [target["targetId"] for target in find_workers(browser)])
 
 
+@pytest.mark.slow
 def test_worker_and_browser_may_die(chromium_path: str, tmp_path: Path) -> None:
     with fake_space() as space, fixture_sites(tmp_path) as sites:
         extension, profile = copy_extension(tmp_path / "telltale", space.url), tmp_path / "profile"

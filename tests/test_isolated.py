@@ -381,7 +381,7 @@ def test_the_child_imports_nothing_heavy() -> None:
     assert told.stdout.split() == []
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("name", ["519_515.mp4", "lynaeydofd.mp4"])
 def test_a_child_costs_little(vault: Vault, shared_data: Path, name: str) -> None:
     """Of processors' time: about 0.2 s to start, and a copy of every frame."""

@@ -211,7 +211,7 @@ def test_an_old_encoders_faults_are_known_in_every_stretch(shared_data: Path, pa
     assert packets.n_calls < 600  # of 751; once more from the start would be twice as many
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_sampling_takes_hardly_longer_than_decoding(shared_data: Path) -> None:
     path = shared_data / "clips" / "lynaeydofd.mp4"
     clip = open_source(path, limits=LIMITS)

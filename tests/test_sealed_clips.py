@@ -173,7 +173,7 @@ def test_writing_holds_a_few_segments_only(vault: Vault) -> None:
     assert peak_bytes < 4 * MIB
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("name", ["519_515.mp4", "lynaeydofd.mp4"])
 def test_decoding_sealed_takes_hardly_longer(vault: Vault, shared_data: Path, name: str) -> None:
     path = shared_data / "clips" / name

@@ -33,9 +33,9 @@ from tests.twins import SIDE, draw_face, oval_landmarks, write_twins
 
 TINY = replace(
     RECIPES["tiny"],
-    phases=(Phase(64, 32), Phase(96, 16)),
+    phases=(Phase(64, 16), Phase(96, 8)),  # six steps
     batch_pairs=2,
-    log_every=4,
+    log_every=2,
     n_validation=8,
 )
 
@@ -226,7 +226,7 @@ def test_a_share_of_the_sources_lies_in_every_larger_one(twin_folder: tuple[Path
 
 
 def test_schedule_counts_batches() -> None:
-    schedule = make_schedule(TINY)
+    schedule = make_schedule(replace(TINY, phases=(Phase(64, 32), Phase(96, 16))))
     assert schedule.n_steps == 8 + 4
     assert list(schedule.stretches(0)) == [(64, range(8)), (96, range(8, 12))]
     assert list(schedule.stretches(10)) == [(96, range(10, 12))]
@@ -258,16 +258,16 @@ def test_resumed_run_is_the_uninterrupted_one(data: TwinData, validation: TwinDa
     cut = Trainer(TINY, data, validation, tmp_path / "cut", device="cpu")
     train_step = cut._train_step
 
-    def die_at_six(batch: object) -> tuple[float, ...]:
-        if cut.step == 6:
+    def die_at_three(batch: object) -> tuple[float, ...]:
+        if cut.step == 3:
             raise KilledError
         return train_step(batch)  # type: ignore[arg-type]
 
-    cut._train_step = die_at_six  # type: ignore[method-assign]
+    cut._train_step = die_at_three  # type: ignore[method-assign]
     with pytest.raises(KilledError):
         cut.run()
     resumed = Trainer(TINY, data, validation, tmp_path / "cut", device="cpu")
-    assert resumed.step == 4
+    assert resumed.step == 2
     resumed.run()
     for key, value in whole.average.state_dict().items():
         assert torch.equal(value, resumed.average.state_dict()[key]), key
@@ -305,11 +305,11 @@ def test_a_run_may_be_made_longer_while_it_would_be_the_same_so_far(change: dict
 
 
 def test_a_longer_run_goes_on_from_its_checkpoint(data: TwinData, validation: TwinData, tmp_path: Path) -> None:
-    short = replace(TINY, decay="none", phases=(Phase(64, 32),))
+    short = replace(TINY, decay="none", phases=(Phase(64, 16),))
     Trainer(short, data, validation, tmp_path / "run", device="cpu").run()
-    longer = replace(short, phases=(Phase(64, 48),))
+    longer = replace(short, phases=(Phase(64, 24),))
     resumed = Trainer(longer, data, validation, tmp_path / "run", device="cpu")
-    assert resumed.step == 8
+    assert resumed.step == 4
     resumed.run()
     whole = Trainer(longer, data, validation, tmp_path / "whole", device="cpu").run()
     for key, value in whole.state_dict().items():

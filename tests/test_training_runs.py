@@ -37,6 +37,7 @@ TINY = replace(
     log_every=1,
     n_validation=4,
 )  # six steps
+BRIEF = replace(TINY, log_every=6)  # draws its pictures once
 
 
 @pytest.fixture(scope="module")
@@ -260,8 +261,8 @@ def test_a_recipe_names_the_weights_it_begins_with(tmp_path: Path, monkeypatch: 
 
 
 def test_a_finished_run_begins_another_and_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = replace(TINY, name="first", seed=5)
-    second = replace(TINY, name="second", camera_share=1.0)
+    first = replace(BRIEF, name="first", seed=5)
+    second = replace(BRIEF, name="second", camera_share=1.0)
     for recipe in (first, second):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)
     data, twins = write_twins(tmp_path)
@@ -279,8 +280,8 @@ def test_a_finished_run_begins_another_and_is_told_of(tmp_path: Path, monkeypatc
 
 
 def test_weights_of_two_runs_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, other = replace(TINY, name="first"), replace(TINY, name="other", margin=1.5, phases=(Phase(32, 8),))
-    second = replace(TINY, name="second", seed=3)
+    first, other = replace(BRIEF, name="first"), replace(BRIEF, name="other", margin=1.5, phases=(Phase(32, 8),))
+    second = replace(BRIEF, name="second", seed=3)
     for recipe in (first, second, other):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)
     data, twins = write_twins(tmp_path)

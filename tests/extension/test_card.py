@@ -50,6 +50,7 @@ def test_the_card_explains(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     wait_until(lambda: surface.evaluate("function () { return this.querySelector('.tt-card').hidden; }"))
 
 
+@pytest.mark.slow
 def test_a_verdict_is_there_within_a_second(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     page = rig.open(sites.url("/same"))
     waits = []

@@ -54,6 +54,7 @@ def take(rig: Rig, space: FakeSpace, page: Page, *, by: str) -> list[dict[str, A
     return frames
 
 
+@pytest.mark.slow
 def test_both_ways_give_the_same_pictures(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     taken = []
     for is_removed, by in ((False, CODER), (True, "/same")):
@@ -71,7 +72,7 @@ def test_both_ways_give_the_same_pictures(rig: Rig, space: FakeSpace, sites: Sit
         assert np.abs(one.astype(int) - other.astype(int)).mean() < MOST_DIFFERENT
 
 
-@pytest.mark.parametrize("stage", ["capturing", "sending"])
+@pytest.mark.parametrize("stage", ["capturing", pytest.param("sending", marks=pytest.mark.slow)])
 def test_a_coder_removed_on_the_way_costs_no_evidence(rig: Rig, space: FakeSpace, sites: Sites, stage: str) -> None:
     page = rig.open(sites.url("/same"))
     space.asleep = stage == "sending"
@@ -92,6 +93,7 @@ def test_a_turned_video_is_sent_upright(rig: Rig, space: FakeSpace, sites: Sites
         assert (red[0] > 200, red[1] < 60, red[2] < 60) == (True, True, True)
 
 
+@pytest.mark.slow
 def test_a_page_gets_nothing_out_of_a_coder_of_its_own(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     page = rig.open(sites.url("/same"))
     other = rig.open(sites.url("/none"))

@@ -19,7 +19,9 @@ DURATION_S = N_FRAMES / FPS
 BLOCKED = {"code": "blocked_by_site", "message": "The site refuses this server.", "next": "Use the extension."}
 
 
-@pytest.mark.parametrize("path", ["/same", "/mse", "/shadow", "/iframe", "/overlay"])
+@pytest.mark.parametrize(
+    "path", ["/same", "/mse", "/iframe", *(pytest.param(p, marks=pytest.mark.slow) for p in ("/shadow", "/overlay"))]
+)
 def test_frames_are_read_and_the_player_given_back(rig: Rig, space: FakeSpace, sites: Sites, path: str) -> None:
     page = rig.open(sites.url(path))
     before = ready(page)
@@ -74,6 +76,7 @@ def test_a_file_is_read_without_touching_the_player(rig: Rig, sites: Sites) -> N
     assert page.evaluate("window.touched") == []
 
 
+@pytest.mark.slow
 def test_a_live_stream_is_watched(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     page = rig.open(sites.url("/live"))
     page.wait_for_function("window.ready")

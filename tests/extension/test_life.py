@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 BUSY = {"code": "busy", "message": "Too many checks are waiting.", "next": "Wait.", "retry_after_s": 1}
 
 
+@pytest.mark.slow
 def test_another_video_never_gets_the_verdict_of_the_one_before(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     page = rig.open(sites.url("/spa"))
     move_on = """() => {
@@ -49,6 +50,7 @@ def test_a_closed_tab_still_gets_its_result(rig: Rig, space: FakeSpace, sites: S
     assert "frames" not in str(entry["report"]["tracks"])
 
 
+@pytest.mark.slow
 def test_a_space_that_sleeps_or_is_busy_is_waited_for(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     space.asleep = True
     space.refusals.append(BUSY)
@@ -71,6 +73,7 @@ def test_a_check_that_the_space_forgot_is_told(rig: Rig, space: FakeSpace, sites
     assert rig.wait_for_stage(job_id, "failed")["problem"]["message"] == "There is no check with this number."
 
 
+@pytest.mark.slow
 def test_a_check_can_be_stopped_and_its_badge_closed(rig: Rig, space: FakeSpace, sites: Sites) -> None:
     space.work_s = 30
     page = rig.open(sites.url("/same"))
@@ -92,6 +95,7 @@ def test_a_check_can_be_stopped_and_its_badge_closed(rig: Rig, space: FakeSpace,
     assert rig.wait_for_stage(job_id, "done")["dismissed"]
 
 
+@pytest.mark.slow
 def test_sites_of_ones_choice_are_checked_without_a_click(rig: Rig, sites: Sites) -> None:
     rig.settings(auto_check_sites=[SITE], hover_button=True)
     registered = "async () => (await chrome.scripting.getRegisteredContentScripts()).flatMap(({ matches }) => matches)"

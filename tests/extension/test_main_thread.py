@@ -1,6 +1,6 @@
 """How much of a page's main thread a check takes, against the same page playing by itself, in one run.
 
-``pytest -m slow tests/extension/test_main_thread.py`` prints the figures. They are the thread's own time: on a
+``pytest -m timed tests/extension/test_main_thread.py`` prints the figures. They are the thread's own time: on a
 machine that does other things as well, wall time counts those.
 """
 
@@ -24,7 +24,7 @@ from tests.fixture_sites import fixture_sites
 from tests.main_thread import Work, record
 from tests.media import write_clip
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.timed]
 
 SIZE_WH = (1280, 720)
 FPS, N_FRAMES = 25, 100
