@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from space.analysis.crops import cut_square, scale_box, square_box
 from space.lab.evaluation.metrics import auc, bootstrap_by_source, expected_calibration_error, share_above_twin
 from space.lab.forge.blend import blend_with_self, face_mask, soften_mask
 from space.lab.training.augment import draw_photometry
@@ -177,6 +178,17 @@ def test_photometry_is_the_same_for_both_twins(seed: int) -> None:
     image = draw_face(np.random.default_rng(5))
     photometry = draw_photometry(np.random.default_rng(seed))
     assert (photometry.apply(image) == photometry.apply(image.copy())).all()
+
+
+def test_pictures_stay_as_they_are_in_the_recipe_s_share(data: TwinData) -> None:
+    plain = {
+        cut_square(data.image(name), scale_box(square_box(data.landmarks(name)), 1.1), 96)[0].tobytes()
+        for name in data.genuine
+    }
+    still = PairChoices(96, 1.1, 0.0, 96, jitter_shift=0.0, jitter_scale=(1.0, 1.0))
+    for share, low, high in ((0.0, 12, 12), (0.5, 2, 10), (1.0, 0, 1)):
+        batch = draw_batch(data, replace(still, photometry_share=share), 12, seed=(1, 2))
+        assert low <= sum(image.tobytes() in plain for image in batch.images[0::2]) <= high, share
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

@@ -46,6 +46,7 @@ ABLATIONS: tuple[Recipe, ...] = (
     replace(BASE, name="ablation-no-further", self_blend_share=0.47, swap_share=0.23, further_share=0.0),
     replace(BASE, name="ablation-parts", further_share=0.4, self_blend_share=0.2, swap_share=0.1, part_share=0.8),
     replace(BASE, name="ablation-one-camera", h264_share=0.0, camera_share=0.0),
+    replace(BASE, name="ablation-unchanged", photometry_share=0.0),
     replace(BASE, name="ablation-no-stills", stills_share=0.0),
     replace(BASE, name="ablation-larger", input_px=288),
     replace(BASE, name="ablation-whole-crops", phases=(Phase(192, 5_440),), log_every=85),

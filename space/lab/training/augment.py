@@ -84,6 +84,9 @@ class Photometry:
         return np.asarray(out, np.uint8)
 
 
+UNCHANGED = Photometry(flip=False, scale=1.0, blur_px=0.0, jpeg=(), gain=1.0, offset=0.0, gray=False)
+
+
 def draw_photometry(rng: np.random.Generator, h264_share: float = 0.0, camera_share: float = 0.0) -> Photometry:
     """Draw what happens to a pair of twins: compression, scale, blur and light as in the wild.
 

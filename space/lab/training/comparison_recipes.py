@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from space.lab.training.recipe import Phase, Recipe
 
 COMPARED = (
@@ -38,3 +40,19 @@ def compared(architecture: str) -> Recipe:
         bf16=is_large,
         log_every=50 if is_large else 250,
     )
+
+
+# What changed pictures bring: one network with a hidden layer and dropout, in one cycle and mixed precision, on the
+# data set's own twins as they are, changed as in the wild, and half of them so.
+AUGMENTED: tuple[Recipe, ...] = tuple(
+    replace(
+        compared("resnet18_mlp"),
+        name=f"compare-resnet18-mlp-{name}",
+        self_blend_share=0.0,
+        swap_share=0.0,
+        stills_share=0.0,
+        dropout=0.4,
+        photometry_share=share,
+    )
+    for name, share in (("base", 0.0), ("augmented", 1.0), ("both", 0.5))
+)

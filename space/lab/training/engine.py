@@ -126,6 +126,7 @@ class Trainer:
                 feathered_share=recipe.feathered_share,
                 part_share=recipe.part_share,
                 stills_share=recipe.stills_share,
+                photometry_share=recipe.photometry_share,
                 h264_share=recipe.h264_share,
                 camera_share=recipe.camera_share,
                 inside_share=recipe.inside_share,

@@ -18,7 +18,7 @@ from space.lab.forge.blend import Forgery, blend_with_self
 from space.lab.forge.families import forge_face
 from space.lab.forge.shot import NotForgeableError, Shot
 from space.lab.forge.swap import blend_with_other, find_donor
-from space.lab.training.augment import Photometry, draw_photometry
+from space.lab.training.augment import UNCHANGED, Photometry, draw_photometry
 from space.lab.training.film import draw_film
 from space.lab.training.scene import draw_scene
 from space.lab.training.stills import Stills
@@ -120,6 +120,7 @@ class PairChoices:
     part_share: float = 0.4  # of those further pairs: single parts
     feathered_share: float = 0.0  # of the pairs: as sharp as their surroundings, but for the contour
     stills_share: float = 0.0  # of all pairs that are forged here
+    photometry_share: float = 1.0  # of all pairs: scale, blur, light and compression as in the wild, and the next two
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture
@@ -152,7 +153,9 @@ def draw_pair(data: TwinData, choices: PairChoices, *, rng: np.random.Generator)
     scale = choices.margin * float(rng.uniform(*choices.jitter_scale))
     if choices.inside_share and rng.random() < choices.inside_share:
         scale = _limit_scale(scale, twins, choices)
-    photometry = draw_photometry(rng, choices.h264_share, choices.camera_share)
+    photometry = UNCHANGED
+    if choices.photometry_share == 1 or rng.random() < choices.photometry_share:
+        photometry = draw_photometry(rng, choices.h264_share, choices.camera_share)
     cut = [
         cut_square(image, _jitter(box, shift, scale), choices.input_px)
         for image, box in zip(twins.images, twins.boxes, strict=True)

@@ -30,6 +30,7 @@ class Recipe:
     part_share: float = 0.4  # of those further pairs: a single part is changed
     # The rest of the pairs are the data set's own twins.
     stills_share: float = 0.0  # of self-blended and swapped pairs: made from photos with room around the face
+    photometry_share: float = 1.0  # of all pairs: scale, blur, light and compression as in the wild, and the next two
     h264_share: float = 0.0  # of all pairs: compressed as a video is
     camera_share: float = 0.0  # of all pairs: colours, curve, sharpness and noise of another camera
     inside_share: float = 0.0  # of all pairs: cut no wider than the picture

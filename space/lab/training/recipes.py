@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from space.lab.training.ablation_recipes import ABLATIONS
-from space.lab.training.comparison_recipes import COMPARED, compared
+from space.lab.training.comparison_recipes import AUGMENTED, COMPARED, compared
 from space.lab.training.lite0_recipes import LITE0
 from space.lab.training.lite2_recipes import LITE2
 from space.lab.training.recipe import Phase, Recipe
@@ -22,5 +22,13 @@ TINY = Recipe(
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (*(compared(architecture) for architecture in COMPARED), *ABLATIONS, *RESNET18, *LITE0, *LITE2, TINY)
+    for recipe in (
+        *(compared(architecture) for architecture in COMPARED),
+        *AUGMENTED,
+        *ABLATIONS,
+        *RESNET18,
+        *LITE0,
+        *LITE2,
+        TINY,
+    )
 }
