@@ -36,17 +36,20 @@ BASE = Recipe(
     body_rate=1.0,
 )
 
+OWN_TWINS = replace(BASE, name="ablation-own-twins", self_blend_share=0.0, swap_share=0.0, further_share=0.0)
+
 ABLATIONS: tuple[Recipe, ...] = (
     BASE,
     replace(BASE, name="ablation-unpaired", paired=False, rank_weight=0.0),
     replace(BASE, name="ablation-no-region-head", region_weight=0.0),
     replace(BASE, name="ablation-no-rank-loss", rank_weight=0.0),
-    replace(BASE, name="ablation-own-twins", self_blend_share=0.0, swap_share=0.0, further_share=0.0),
+    OWN_TWINS,
     replace(BASE, name="ablation-self-blended", self_blend_share=0.9, swap_share=0.1, further_share=0.0),
     replace(BASE, name="ablation-no-further", self_blend_share=0.47, swap_share=0.23, further_share=0.0),
     replace(BASE, name="ablation-parts", further_share=0.4, self_blend_share=0.2, swap_share=0.1, part_share=0.8),
     replace(BASE, name="ablation-one-camera", h264_share=0.0, camera_share=0.0),
     replace(BASE, name="ablation-unchanged", photometry_share=0.0),
+    replace(OWN_TWINS, name="ablation-own-twins-unchanged", photometry_share=0.0),
     replace(BASE, name="ablation-no-stills", stills_share=0.0),
     replace(BASE, name="ablation-larger", input_px=288),
     replace(BASE, name="ablation-whole-crops", phases=(Phase(192, 5_440),), log_every=85),
