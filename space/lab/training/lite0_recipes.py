@@ -167,5 +167,7 @@ LITE0: tuple[Recipe, ...] = (
         seed=72,
         log_every=125,
         n_validation=256,
+        note="30 minutes on one shared core, run once as written; val (within-dataset) frame AUC .899 [.887, .910] at "
+        "224 px, n = 2095; the mean of its weights and version 0.10's: .895 [.883, .907].",
     ),
 )

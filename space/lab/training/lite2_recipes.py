@@ -208,5 +208,7 @@ LITE2: tuple[Recipe, ...] = (
         seed=73,
         log_every=100,
         n_validation=256,
+        note="19 minutes on one core, run once as written; val (within-dataset) frame AUC .873 [.859, .886] at 256 px, "
+        "n = 2095, where it began with .881, while its training losses fell. Not shipped.",
     ),
 )

@@ -147,5 +147,7 @@ RESNET18: tuple[Recipe, ...] = (
         log_every=100,
         n_validation=256,
         member="resnet18-twins",
+        note="10 minutes on one core, run once as written; val (within-dataset) frame AUC .873 [.859, .886] at 192 px, "
+        "n = 2095. No gain on other cameras: not shipped.",
     ),
 )

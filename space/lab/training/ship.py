@@ -40,7 +40,7 @@ from space.models.cards import (
 from space.models.registry import ARCHITECTURES
 from space.models.weights import ENSEMBLE_FILE, Ensemble, load_ensemble, save_weights
 
-VERSION = "0.10"
+VERSION = "0.11"
 LICENCE = "Research use, as the terms of the DFDC data ask"
 DATASET = "DFDC face crops, val split by source video"
 N_HEAT = 200  # faces of either kind
