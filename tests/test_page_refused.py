@@ -142,7 +142,9 @@ def test_a_clip_is_recorded_from_the_camera(page_browser: Browser, page_server: 
         expect(page.locator("[data-slot=preview] video")).to_be_visible()
 
 
-def test_a_file_chosen_before_the_script_heard_of_it_is_there(page_browser: Browser, page_server: Server) -> None:
+def test_a_file_chosen_before_the_script_heard_of_it_is_there_and_no_click_is_lost(
+    page_browser: Browser, page_server: Server
+) -> None:
     context = page_browser.new_context(locale="en-US")
     page = context.new_page()
     held: list[Route] = []
@@ -150,8 +152,14 @@ def test_a_file_chosen_before_the_script_heard_of_it_is_there(page_browser: Brow
     page.goto(page_server.url)
     page.wait_for_selector(".tt-shell:not(.tt-pending)")
     page.set_input_files("[data-choose]", CLIP)
+    buttons = page.locator("[data-action=check], [data-action=example]")
+    expect(buttons).to_have_count(3)
+    for i in range(3):
+        expect(buttons.nth(i)).to_be_disabled()  # a click would be lost
     while not held:
         page.wait_for_timeout(50)
     held[0].continue_()
     expect(page.locator("[data-state=chosen] [data-slot=name]")).to_have_text(CLIP.name)
+    for i in range(3):
+        expect(buttons.nth(i)).to_be_enabled()
     context.close()

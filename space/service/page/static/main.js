@@ -191,7 +191,8 @@ export function start(element, beginCheck, watch) {
     showPiece(/** @type {HTMLElement} */ (notice.cloneNode(true)));
   });
 
-  // The first shell is in the fallback language; the one in the person's language replaces it.
+  // The first shell is in the fallback language; the one in the person's language replaces it. Its buttons cannot be
+  // pressed before this, so that no click is lost.
   function introduce() {
     const shell = find("[data-lang]");
     document.documentElement.lang = shell.dataset.lang ?? "en";
